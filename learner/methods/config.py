@@ -1,0 +1,121 @@
+"""What can be chosen about a method; checked when it is built, frozen afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from learner.rows import Form
+
+LossName = Literal["auto", "crossfit", "cosine"]
+EvictionName = Literal[
+    "pca", "merge", "pca_raw", "pca_mean", "pca_rescaled", "fifo", "random", "merge_oldest"
+]
+
+LEARNING_RATE: dict[Form, float] = {"keys_values": 0.1, "tokens": 1e-2}
+"""Best of a sweep on SST-2 (METHODS §7); both optima are flat over a factor of three."""
+INITIAL_SCALE: dict[Form, float] = {"keys_values": 0.1, "tokens": 0.02}
+"""Standard deviation of fresh rows; 0.02 is that of BERT's own token embeddings."""
+FEW_EXAMPLES = 200
+EPOCHS_FEW, EPOCHS_MANY = 12, 8
+"""Epochs under `FEW_EXAMPLES` examples, and from there on (METHODS §7)."""
+
+
+class FrozenConfig(BaseModel):
+    """The plain backbone has nothing to choose."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def digest(self) -> str:
+        """Sha256 hex of the class and every value, defaults included."""
+        content = {"config": type(self).__name__, **self.model_dump(mode="json")}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+class PromptConfig(FrozenConfig):
+    """How one prompt is trained; the recipe of METHODS §7."""
+
+    rows: int = Field(10, ge=1, le=128, description="prompt rows P of one task")
+    form: Form = "keys_values"
+    initial_scale: float | None = Field(None, gt=0, description="None: by form")
+    loss: LossName = "auto"
+    crossfit_classes: int = Field(20, ge=1, description="auto: the cosine head above")
+    crossfit_bank: int = Field(1000, ge=32, description="above, 512 random rows are fitted on")
+    ridge: float = Field(1.0, gt=0)
+    ridge_scale: float = Field(5.0, gt=0, description="factor on the ridge's predictions")
+    cosine_scale: float = Field(16.0, gt=0, description="factor on the head's cosines")
+    learning_rate: float | None = Field(None, gt=0, description="of prompt rows; None: by form")
+    head_learning_rate: float = Field(1e-2, gt=0, description="of the cosine head")
+    warmup: float = Field(0.06, ge=0, lt=1, description="share of all steps")
+    clip: float = Field(1.0, gt=0, description="largest gradient norm")
+    batch_size: int = Field(16, ge=2)
+    epochs: int | None = Field(None, ge=1, description="None: 12 under 200 examples, else 8")
+    minimum_steps: int = Field(96, ge=1)
+    maximum_steps: int = Field(2000, ge=1)
+
+    @model_validator(mode="after")
+    def _steps_are_ordered(self) -> Self:
+        if self.minimum_steps > self.maximum_steps:
+            raise ValueError(
+                f"minimum_steps {self.minimum_steps} is above maximum_steps {self.maximum_steps}"
+            )
+        return self
+
+    @property
+    def rate(self) -> float:
+        """Learning rate of raw prompt rows."""
+        return LEARNING_RATE[self.form] if self.learning_rate is None else self.learning_rate
+
+    @property
+    def scale(self) -> float:
+        """Standard deviation of fresh prompt rows."""
+        return INITIAL_SCALE[self.form] if self.initial_scale is None else self.initial_scale
+
+    def steps(self, examples: int) -> int:
+        """Training steps for a task of so many examples."""
+        epochs = self.epochs or (EPOCHS_FEW if examples < FEW_EXAMPLES else EPOCHS_MANY)
+        planned = epochs * -(-examples // self.batch_size)
+        return min(max(planned, self.minimum_steps), self.maximum_steps)
+
+
+class SequentialConfig(PromptConfig):
+    """One prompt, trained on from task to task."""
+
+
+class QTuningConfig(PromptConfig):
+    """Q-tuning: queue, reweighing, shared prefix, memory retention, eviction (METHODS §2)."""
+
+    capacity: int = Field(5, ge=2, le=64, description="tasks C whose rows the queue holds")
+    shared_rows: int = Field(10, ge=0, le=128, description="0: no shared prefix")
+    reweighing: bool = True
+    reweighing_rate: float = Field(1e-2, gt=0, description="learning rate of u and v")
+    reparameterise: bool = Field(False, description="train rows through a residual MLP")
+    reparameterise_width: int = Field(128, ge=1)
+    reparameterise_rate: float = Field(3e-3, gt=0, description="learning rate of the MLP")
+    retention: float = Field(0.0, ge=0, description="weight η of memory retention; 0: off")
+    critic_width: int = Field(64, ge=1)
+    critic_rate: float = Field(1e-3, gt=0)
+    eviction: EvictionName = "pca"
+    eviction_queries: int = Field(600, ge=32, description="queries a head to fit on, at most")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.retention > 0 and self.shared_rows == 0:
+            raise ValueError(
+                f"retention={self.retention} trains the shared prefix, but shared_rows=0 leaves "
+                "none: set shared_rows or retention=0"
+            )
+        if self.form == "tokens" and self.eviction == "pca":
+            raise ValueError(
+                "eviction='pca' compresses attention over keys and values; "
+                "form='tokens' has none: choose eviction='merge'"
+            )
+        return self
+
+    @property
+    def capacity_rows(self) -> int:
+        """C · P."""
+        return self.capacity * self.rows
