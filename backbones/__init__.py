@@ -1,0 +1,58 @@
+"""The room that sees: frozen transformers that can be asked to look under a prefix.
+
+Importing it costs numpy only; torch and transformers are imported by `load`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from backbones.arrays import FloatArray, IntArray
+from backbones.bank import NEVER, Bank, TokenBank
+from backbones.description import Description
+from backbones.errors import (
+    BackboneError,
+    InvalidInput,
+    RoutingUnavailable,
+    ShapeMismatch,
+    SourceError,
+    UnsupportedModel,
+)
+from backbones.inputs import Input, Preprocessed
+from backbones.prefix import Prefix, TokenPrefix
+from backbones.protocol import Backbone, TokenBackbone, TrainableBackbone
+from backbones.queries import Queries
+
+if TYPE_CHECKING:
+    from backbones.text.backbone import TorchTextBackbone
+
+__all__ = [
+    "NEVER",
+    "Backbone",
+    "BackboneError",
+    "Bank",
+    "Description",
+    "FloatArray",
+    "Input",
+    "IntArray",
+    "InvalidInput",
+    "Prefix",
+    "Preprocessed",
+    "Queries",
+    "RoutingUnavailable",
+    "ShapeMismatch",
+    "SourceError",
+    "TokenBackbone",
+    "TokenBank",
+    "TokenPrefix",
+    "TrainableBackbone",
+    "UnsupportedModel",
+    "load",
+]
+
+
+def load(name: str, **options: Any) -> TorchTextBackbone:
+    """Load a text backbone with the torch engine; see `backbones.text.loading.load`."""
+    from backbones.text.loading import load as load_text
+
+    return load_text(name, **options)

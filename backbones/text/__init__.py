@@ -1,0 +1,1 @@
+"""Text backbones: Hugging Face encoders."""
