@@ -1,0 +1,29 @@
+"""The command `perennial`. Commands are imported when they are used, never for `--help`."""
+
+import click
+
+from perennial.cli.lazy import LazyGroup
+
+COMMANDS = {
+    "serve": ("perennial.cli.serve:serve", "Start a server."),
+    "classify": ("perennial.cli.classify:classify", "Classify texts or an image."),
+    "learn": ("perennial.cli.learn:learn", "Teach a task from a file of labelled examples."),
+    "tasks": ("perennial.cli.tasks:tasks", "List the tasks the server knows."),
+    "forget": ("perennial.cli.forget:forget", "Forget a task."),
+    "versions": ("perennial.cli.versions:versions", "List versions, and which one is live."),
+    "promote": ("perennial.cli.promote:promote", "Make a kept version live again."),
+    "watch": ("perennial.cli.watch:watch", "Follow what the server does, live."),
+    "info": ("perennial.cli.info:info", "Say what the server is."),
+}
+PLUGINS = "perennial.commands"
+
+
+@click.group(
+    cls=LazyGroup,
+    commands_at=COMMANDS,
+    plugins=PLUGINS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="perennial")
+def main() -> None:
+    """A classification server that keeps learning."""

@@ -1,0 +1,44 @@
+"""How commands print: results to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+
+_PIPE_WIDTH = 10_000  # characters: no line of a table is cut or folded in a pipe
+
+
+def print_json(value: Any) -> None:
+    """One line of JSON; results as their members."""
+    click.echo(json.dumps(_plain(value), ensure_ascii=False))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table; None shows as a dash. In a pipe, columns are as wide as they need."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    out = Console(markup=False, highlight=False)
+    out.print(table, width=None if out.is_terminal else _PIPE_WIDTH, crop=out.is_terminal)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

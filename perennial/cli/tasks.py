@@ -1,0 +1,28 @@
+"""`perennial tasks`"""
+
+from __future__ import annotations
+
+import click
+
+from perennial.cli.connection import Connection, connected
+from perennial.cli.output import print_json, print_table
+from perennial.client import Task
+
+
+@click.command()
+@connected
+def tasks(connection: Connection) -> None:
+    """List the tasks the server knows."""
+    with connection.client() as client:
+        known = client.tasks()
+    if connection.json:
+        print_json(known)
+    else:
+        print_table(("task", "classes", "examples"), [_row(one) for one in known])
+
+
+def _row(task: Task) -> tuple[object, ...]:
+    extra = task.model_extra or {}
+    classes = extra.get("classes")
+    count = len(classes) if isinstance(classes, list | dict) else classes
+    return (task.task, count, extra.get("examples"))

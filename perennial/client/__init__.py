@@ -1,0 +1,65 @@
+"""The Python client: `Client` and `AsyncClient`, in the words of the HTTP API."""
+
+from perennial.client.asynchronous import AsyncClient
+from perennial.client.errors import (
+    BatchFailed,
+    Conflict,
+    Forbidden,
+    Invalid,
+    Malformed,
+    NotFound,
+    NotReady,
+    Overloaded,
+    PerennialError,
+    Problem,
+    ServerError,
+    TooLarge,
+    Unauthorized,
+    UnexpectedAnswer,
+    Unreachable,
+    UnsupportedMedia,
+    WaitTimedOut,
+)
+from perennial.client.events import Event
+from perennial.client.results import (
+    Batch,
+    Classification,
+    Info,
+    Prediction,
+    Result,
+    Task,
+    Version,
+    Versions,
+)
+from perennial.client.sync import Client
+
+__all__ = [
+    "AsyncClient",
+    "Batch",
+    "BatchFailed",
+    "Classification",
+    "Client",
+    "Conflict",
+    "Event",
+    "Forbidden",
+    "Info",
+    "Invalid",
+    "Malformed",
+    "NotFound",
+    "NotReady",
+    "Overloaded",
+    "PerennialError",
+    "Prediction",
+    "Problem",
+    "Result",
+    "ServerError",
+    "Task",
+    "TooLarge",
+    "Unauthorized",
+    "UnexpectedAnswer",
+    "Unreachable",
+    "UnsupportedMedia",
+    "Version",
+    "Versions",
+    "WaitTimedOut",
+]

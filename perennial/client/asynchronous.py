@@ -1,0 +1,154 @@
+"""The client for programs that run an event loop. `Client` has the same calls, and their docs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+from tenacity import AsyncRetrying
+
+from perennial.client import calls, connection
+from perennial.client.calls import Call, Input, LabelledInput
+from perennial.client.errors import problem_from
+from perennial.client.events import Event, EventParser
+from perennial.client.results import Batch, Classification, Info, Task, Version, Versions
+from perennial.client.retries import Retries, unreachable
+from perennial.client.waiting import Until, Wait
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """`Client` for asyncio. Close it, or use it in `async with`."""
+
+    def __init__(
+        self,
+        url: str = connection.DEFAULT_URL,
+        key: str | None = None,
+        *,
+        timeout: float = 30.0,
+        retries: Retries | None = None,
+    ) -> None:
+        self._retries = retries or Retries()
+        self._http = httpx.AsyncClient(
+            base_url=connection.checked_url(url), headers=connection.headers(key), timeout=timeout
+        )
+
+    async def classify(
+        self,
+        inputs: Input | Iterable[Input],
+        task: str | None = None,
+        top_k: int = 5,
+        version: int | None = None,
+        min_version: int | None = None,
+    ) -> Classification:
+        """See `Client.classify`."""
+        return await self._send(calls.classify(inputs, task, top_k, version, min_version))
+
+    async def learn(
+        self,
+        task: str,
+        examples: Iterable[LabelledInput],
+        idempotency_key: str | None = None,
+    ) -> Batch:
+        """See `Client.learn`."""
+        return await self._send(calls.learn(task, examples, idempotency_key))
+
+    async def batch(self, batch_id: str) -> Batch:
+        """See `Client.batch`."""
+        return await self._send(calls.batch(batch_id))
+
+    async def wait(
+        self,
+        batch: Batch | str,
+        until: Until = "published",
+        timeout: float = 600.0,
+        on_progress: Callable[[Batch], None] | None = None,
+    ) -> Batch:
+        """See `Client.wait`."""
+        batch_id = batch if isinstance(batch, str) else batch.batch
+        wait = Wait(until, timeout, on_progress)
+        while not wait.over(current := await self.batch(batch_id)):
+            await asyncio.sleep(wait.pause())
+        return current
+
+    async def tasks(self) -> tuple[Task, ...]:
+        """See `Client.tasks`."""
+        return await self._send(calls.tasks())
+
+    async def task(self, name: str) -> Task:
+        """See `Client.task`."""
+        return await self._send(calls.task(name))
+
+    async def forget(self, task: str) -> dict[str, Any]:
+        """See `Client.forget`."""
+        return await self._send(calls.forget(task))
+
+    async def versions(self) -> Versions:
+        """See `Client.versions`."""
+        return await self._send(calls.versions())
+
+    async def version(self, number: int) -> Version:
+        """See `Client.version`."""
+        return await self._send(calls.version(number))
+
+    async def promote(self, number: int) -> Version:
+        """See `Client.promote`."""
+        return await self._send(calls.promote(number))
+
+    async def info(self) -> Info:
+        """See `Client.info`."""
+        return await self._send(calls.info())
+
+    async def events(self) -> AsyncIterator[Event]:
+        """See `Client.events`."""
+        request = self._http.build_request(
+            "GET", connection.EVENTS_PATH, timeout=connection.EVENTS_TIMEOUT
+        )
+        try:
+            response = await self._http.send(request, stream=True)
+            try:
+                if response.is_error:
+                    await response.aread()
+                    raise problem_from(response)
+                parser = EventParser()
+                async for line in response.aiter_lines():
+                    event = parser.feed(line)
+                    if event is not None:
+                        yield event
+            finally:
+                await response.aclose()
+        except httpx.RequestError as error:
+            raise unreachable(error, request.url) from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _send(self, call: Call[T]) -> T:
+        if not call.repeatable:
+            return await self._send_once(call)
+        return await AsyncRetrying(**self._retries.policy())(self._send_once, call)
+
+    async def _send_once(self, call: Call[T]) -> T:
+        try:
+            response = await self._http.request(
+                call.method, call.path, json=call.body, headers=call.headers
+            )
+        except httpx.RequestError as error:
+            raise unreachable(error, self._http.base_url) from error
+        return connection.read(call, response)

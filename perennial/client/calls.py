@@ -1,0 +1,172 @@
+"""The calls of the API as data: what to send, whether it may be sent twice, how to read the answer.
+
+Both clients send these; nothing here touches the network.
+"""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from perennial.client.errors import UnexpectedAnswer
+from perennial.client.results import (
+    Batch,
+    Classification,
+    Info,
+    Task,
+    Version,
+    Versions,
+)
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+Input = str | bytes | Mapping[str, str]
+"""A text, the bytes of an image file, or the API's form: `{"text", "text_pair"?}`, `{"image"}`."""
+
+LabelledInput = tuple[Input, str] | Mapping[str, Any]
+"""An input with its label, or the API's form: `{"input", "label"}`."""
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One request. repeatable: sending it twice does no more than sending it once."""
+
+    method: str
+    path: str
+    read: Callable[[httpx.Response], T]
+    body: dict[str, Any] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    repeatable: bool = False
+
+
+def classify(
+    inputs: Input | Iterable[Input],
+    task: str | None,
+    top_k: int,
+    version: int | None,
+    min_version: int | None,
+) -> Call[Classification]:
+    asked = {"task": task, "version": version, "min_version": min_version}
+    body = {
+        "inputs": [_input(one) for one in _many(inputs)],
+        "top_k": top_k,
+        **{name: value for name, value in asked.items() if value is not None},
+    }
+    return Call("POST", "/v1/classify", _as(Classification), body, repeatable=True)
+
+
+def learn(task: str, examples: Iterable[LabelledInput], idempotency_key: str | None) -> Call[Batch]:
+    """Repeatable, because the key (made up where none is given) makes the server accept it once."""
+    return Call(
+        "POST",
+        f"/v1/tasks/{_segment(task)}/examples",
+        _as(Batch),
+        {"examples": [_example(one) for one in examples]},
+        headers={"Idempotency-Key": idempotency_key or str(uuid.uuid4())},
+        repeatable=True,
+    )
+
+
+def batch(batch_id: str) -> Call[Batch]:
+    return _get(f"/v1/batches/{_segment(batch_id)}", _as(Batch))
+
+
+def tasks() -> Call[tuple[Task, ...]]:
+    return _get("/v1/tasks", _tasks)
+
+
+def task(name: str) -> Call[Task]:
+    return _get(f"/v1/tasks/{_segment(name)}", _as(Task))
+
+
+def forget(name: str) -> Call[dict[str, Any]]:
+    return Call("DELETE", f"/v1/tasks/{_segment(name)}", _members)
+
+
+def versions() -> Call[Versions]:
+    return _get("/v1/versions", _as(Versions))
+
+
+def version(number: int) -> Call[Version]:
+    return _get(f"/v1/versions/{number}", _as(Version))
+
+
+def promote(number: int) -> Call[Version]:
+    return Call("POST", f"/v1/versions/{number}/promote", _as(Version))
+
+
+def info() -> Call[Info]:
+    return _get("/v1/info", _as(Info))
+
+
+def _get(path: str, read: Callable[[httpx.Response], T]) -> Call[T]:
+    return Call("GET", path, read, repeatable=True)
+
+
+def _segment(name: str) -> str:
+    return quote(name, safe="")
+
+
+def _many(inputs: Input | Iterable[Input]) -> list[Input]:
+    if isinstance(inputs, str | bytes | Mapping):
+        return [inputs]
+    return list(inputs)
+
+
+def _input(one: Input) -> str | dict[str, str]:
+    if isinstance(one, str):
+        return one
+    if isinstance(one, bytes):
+        return {"image": base64.b64encode(one).decode("ascii")}
+    return dict(one)
+
+
+def _example(one: LabelledInput) -> dict[str, Any]:
+    if isinstance(one, Mapping):
+        return dict(one)
+    given, label = one
+    return {"input": _input(given), "label": label}
+
+
+def _as(model: type[M]) -> Callable[[httpx.Response], M]:
+    def read(response: httpx.Response) -> M:
+        try:
+            return model.model_validate(_members(response))
+        except ValidationError as error:
+            raise _unexpected(response, str(error)) from error
+
+    return read
+
+
+def _tasks(response: httpx.Response) -> tuple[Task, ...]:
+    try:
+        return tuple(Task.model_validate(one) for one in _members(response)["tasks"])
+    except (KeyError, TypeError, ValidationError) as error:
+        raise _unexpected(response, str(error)) from error
+
+
+def _members(response: httpx.Response) -> dict[str, Any]:
+    if not response.content:
+        return {}
+    try:
+        body = response.json()
+    except ValueError as error:
+        raise _unexpected(response, "the body is not JSON") from error
+    if not isinstance(body, dict):
+        raise _unexpected(response, f"the body is a {type(body).__name__}, not an object")
+    return body
+
+
+def _unexpected(response: httpx.Response, reason: str) -> UnexpectedAnswer:
+    return UnexpectedAnswer(
+        f"{response.request.method} {response.request.url} answered {response.status_code} in a "
+        f"shape this client does not know ({reason}); check that the URL is a Perennial server"
+    )

@@ -1,0 +1,161 @@
+"""The client for programs that wait."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+from tenacity import Retrying
+
+from perennial.client import calls, connection
+from perennial.client.calls import Call, Input, LabelledInput
+from perennial.client.errors import problem_from
+from perennial.client.events import Event, parse
+from perennial.client.results import Batch, Classification, Info, Task, Version, Versions
+from perennial.client.retries import Retries, unreachable
+from perennial.client.waiting import Until, Wait
+
+T = TypeVar("T")
+
+
+class Client:
+    """Speaks to one Perennial server. Threads may share it. Close it, or use it in `with`.
+
+    url: of the server; key: a bearer key where the server asks for one; timeout: seconds for one
+    answer; retries: for calls that may be sent twice. Every call raises `PerennialError`.
+    """
+
+    def __init__(
+        self,
+        url: str = connection.DEFAULT_URL,
+        key: str | None = None,
+        *,
+        timeout: float = 30.0,
+        retries: Retries | None = None,
+    ) -> None:
+        self._retries = retries or Retries()
+        self._http = httpx.Client(
+            base_url=connection.checked_url(url), headers=connection.headers(key), timeout=timeout
+        )
+
+    def classify(
+        self,
+        inputs: Input | Iterable[Input],
+        task: str | None = None,
+        top_k: int = 5,
+        version: int | None = None,
+        min_version: int | None = None,
+    ) -> Classification:
+        """Classes of one input or many, among all tasks or those of `task`.
+
+        version: answer from exactly this one; min_version: from this one or a newer.
+        """
+        return self._send(calls.classify(inputs, task, top_k, version, min_version))
+
+    def learn(
+        self,
+        task: str,
+        examples: Iterable[LabelledInput],
+        idempotency_key: str | None = None,
+    ) -> Batch:
+        """Hand in labelled examples as one batch; once this returns, the server keeps them."""
+        return self._send(calls.learn(task, examples, idempotency_key))
+
+    def batch(self, batch_id: str) -> Batch:
+        """Where a batch stands."""
+        return self._send(calls.batch(batch_id))
+
+    def wait(
+        self,
+        batch: Batch | str,
+        until: Until = "published",
+        timeout: float = 600.0,
+        on_progress: Callable[[Batch], None] | None = None,
+    ) -> Batch:
+        """Wait until a batch's labels are usable (refreshed) or its prompts decided (published).
+
+        on_progress: gets the batch whenever it has changed. Raises BatchFailed, WaitTimedOut.
+        """
+        batch_id = batch if isinstance(batch, str) else batch.batch
+        wait = Wait(until, timeout, on_progress)
+        while not wait.over(current := self.batch(batch_id)):
+            time.sleep(wait.pause())
+        return current
+
+    def tasks(self) -> tuple[Task, ...]:
+        """All tasks the server knows."""
+        return self._send(calls.tasks())
+
+    def task(self, name: str) -> Task:
+        """One task with its classes. Raises NotFound."""
+        return self._send(calls.task(name))
+
+    def forget(self, task: str) -> dict[str, Any]:
+        """Forget a task: exactly from the head, from prompts by retraining. Raises NotFound."""
+        return self._send(calls.forget(task))
+
+    def versions(self) -> Versions:
+        """The history, and which version is live."""
+        return self._send(calls.versions())
+
+    def version(self, number: int) -> Version:
+        """One version with its provenance and gate report. Raises NotFound."""
+        return self._send(calls.version(number))
+
+    def promote(self, number: int) -> Version:
+        """Make a kept version live again, under a new number. Raises NotFound."""
+        return self._send(calls.promote(number))
+
+    def info(self) -> Info:
+        """What the server is."""
+        return self._send(calls.info())
+
+    def events(self) -> Iterator[Event]:
+        """Progress, publishes and swaps, as they happen, until the stream ends or breaks off."""
+        request = self._http.build_request(
+            "GET", connection.EVENTS_PATH, timeout=connection.EVENTS_TIMEOUT
+        )
+        try:
+            response = self._http.send(request, stream=True)
+            try:
+                if response.is_error:
+                    response.read()
+                    raise problem_from(response)
+                yield from parse(response.iter_lines())
+            finally:
+                response.close()
+        except httpx.RequestError as error:
+            raise unreachable(error, request.url) from error
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _send(self, call: Call[T]) -> T:
+        if not call.repeatable:
+            return self._send_once(call)
+        result: T = Retrying(**self._retries.policy())(self._send_once, call)
+        return result
+
+    def _send_once(self, call: Call[T]) -> T:
+        try:
+            response = self._http.request(
+                call.method, call.path, json=call.body, headers=call.headers
+            )
+        except httpx.RequestError as error:
+            raise unreachable(error, self._http.base_url) from error
+        return connection.read(call, response)
