@@ -5,7 +5,7 @@ Importing it costs numpy only; torch and transformers are imported by `load`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 from backbones.arrays import FloatArray, IntArray
 from backbones.bank import NEVER, Bank, TokenBank
@@ -51,8 +51,23 @@ __all__ = [
 ]
 
 
-def load(name: str, **options: Any) -> TorchTextBackbone:
+def load(
+    name: str,
+    *,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    prompted_layers: int | None = None,
+    threads: int | None = None,
+    max_length: int = 256,
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+) -> TorchTextBackbone:
     """Load a text backbone with the torch engine; see `backbones.text.loading.load`."""
     from backbones.text.loading import load as load_text
 
-    return load_text(name, **options)
+    return load_text(
+        name,
+        device=device,
+        prompted_layers=prompted_layers,
+        threads=threads,
+        max_length=max_length,
+        precision=precision,
+    )

@@ -1,0 +1,46 @@
+"""Which prefix of a bank each example uses: the checks every engine makes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import SupportsIndex
+
+import numpy as np
+
+from backbones.arrays import IntArray
+from backbones.errors import RoutingUnavailable, ShapeMismatch
+
+
+def check_rows(
+    rows: IntArray | Sequence[SupportsIndex] | None, examples: int, prefixes: int
+) -> IntArray:
+    """`rows` as (B,) indices into a bank of `prefixes` rows; all 0 where none are given.
+
+    Raises ShapeMismatch (wrong shape, type or range), RoutingUnavailable (-1).
+    """
+    if rows is None:
+        return np.zeros(examples, np.int64)
+    chosen = np.asarray(rows)
+    if chosen.shape != (examples,):
+        raise ShapeMismatch(f"rows has shape {chosen.shape}; a batch of {examples} needs one each")
+    if examples and not np.issubdtype(chosen.dtype, np.integer):
+        raise ShapeMismatch(f"rows are indices into the bank, so integers, not {chosen.dtype}")
+    chosen = chosen.astype(np.int64)
+    if (chosen == -1).any():
+        raise RoutingUnavailable(
+            "a row of -1 asks the router to choose, and this backbone has none; name a row"
+        )
+    outside = chosen[(chosen < 0) | (chosen >= prefixes)]
+    if len(outside):
+        raise ShapeMismatch(f"row {outside[0]} is outside the bank, which has {prefixes} rows")
+    return chosen
+
+
+def check_indices(rows: Sequence[SupportsIndex] | IntArray, examples: int) -> IntArray:
+    """`rows` as indices of a non-empty choice among `examples`. Raises ShapeMismatch."""
+    chosen = np.asarray(rows, dtype=np.int64)
+    if chosen.ndim != 1 or len(chosen) == 0:
+        raise ShapeMismatch(f"rows must name at least one example, got shape {chosen.shape}")
+    if chosen.min() < 0 or chosen.max() >= examples:
+        raise ShapeMismatch(f"rows {chosen.tolist()} reach outside the {examples} examples")
+    return chosen

@@ -1,0 +1,254 @@
+"""The torch engine for text: encodes, and trains prefixes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, SupportsIndex, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from backbones.arrays import FloatArray, IntArray
+from backbones.bank import Bank, TokenBank
+from backbones.description import Description
+from backbones.errors import ShapeMismatch
+from backbones.inputs import Input, Preprocessed
+from backbones.lower import LowerStates
+from backbones.micro_batches import micro_batches
+from backbones.prefix import Prefix
+from backbones.queries import Queries
+from backbones.rows import check_indices, check_rows
+from backbones.tensors import TensorPrefix
+from backbones.text.context import LayerContext, Observation, PassContext
+from backbones.text.device_bank import DeviceBanks, layer_contexts
+from backbones.text.encoder import Encoder, pooled
+from backbones.text.queries import concat, sample_positions, sampled_queries
+from backbones.text.token_input import TokenInput, gathered, tokens_in_front
+from backbones.text.tokens import TextTokens
+
+Storage: TypeAlias = Literal["fp32", "fp16", "bf16"]
+
+_STORAGE: Final = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+_CPU_BUDGET: Final = 4096  # padded tokens of one pass
+_GPU_BUDGET: Final = 65536
+
+
+class TorchTextBackbone:
+    """A Hugging Face encoder behind the protocol `TokenBackbone`. Safe to call from many threads.
+
+    Features are the last layer's mean over a text's tokens, special ones included, of length 1.
+    """
+
+    def __init__(
+        self,
+        description: Description,
+        tokens: TextTokens,
+        encoder: Encoder,
+        device: torch.device,
+        *,
+        half: bool,
+    ) -> None:
+        """half: differentiable passes compute in bf16. Encoding always computes in fp32."""
+        self.description: Final = description
+        self.device: Final = device
+        self.half: Final = half
+        self._tokens: Final = tokens
+        self._encoder: Final = encoder
+        self._banks: Final = DeviceBanks(device)
+        self._budget: Final = _CPU_BUDGET if device.type == "cpu" else _GPU_BUDGET
+        self._trainers: Final[dict[int, Encoder]] = {}
+        self._trainers_lock: Final = threading.Lock()
+
+    def preprocess(self, inputs: Sequence[Input]) -> Preprocessed:
+        """Token ids, cut at `max_length`; a pair is one sequence. Raises InvalidInput."""
+        return self._tokens(inputs)
+
+    def encode(
+        self, batch: Preprocessed, bank: Bank | None = None, rows: IntArray | None = None
+    ) -> FloatArray:
+        """Features (B, D) in the order of `batch`; see `backbones.protocol.Backbone`."""
+        if bank is None:
+            if rows is not None:
+                raise ShapeMismatch("rows choose from a bank, and none was given")
+            return self._in_passes(batch.lengths, lambda part: self._plain(batch, part, {}))
+        bank.check(self.description)
+        chosen = check_rows(rows, len(batch), len(bank))
+        prefixes = self._banks.get(bank)
+        first = self.description.first_prompted
+
+        def under_bank(part: IntArray) -> Tensor:
+            return self._plain(batch, part, prefixes.layers(chosen[part], first))
+
+        return self._in_passes(batch.lengths, under_bank)
+
+    def encode_tokens(
+        self, batch: Preprocessed, bank: TokenBank, rows: IntArray | None = None
+    ) -> FloatArray:
+        """As `encode`, with prompts in the form of input tokens."""
+        bank.check(self.description)
+        chosen = check_rows(rows, len(batch), len(bank))
+
+        def under_tokens(part: IntArray) -> Tensor:
+            if not bank.lengths[chosen[part]].any():
+                return self._plain(batch, part, {})
+            tokens, mask = gathered(bank, chosen[part], self.device)
+            text = self._collated(batch, part)
+            return tokens_in_front(self._encoder, text, tokens, mask, self.description.layers)
+
+        return self._in_passes(batch.lengths, under_tokens)
+
+    def embedded_apart(self, batch: Preprocessed) -> FloatArray:
+        """The plain features by the way input tokens take, with none of them (a self-check)."""
+
+        def apart(part: IntArray) -> Tensor:
+            text = self._collated(batch, part)
+            none = torch.zeros(len(part), 0, self.description.width, device=self.device)
+            mask = text.mask[:, :0]
+            return tokens_in_front(self._encoder, text, none, mask, self.description.layers)
+
+        return self._in_passes(batch.lengths, apart)
+
+    def lower(self, batch: Preprocessed, storage: Storage = "fp32") -> LowerStates:
+        """The hidden states that enter the first prompted layer, stored as `storage`."""
+        parts = micro_batches(batch.lengths, self._budget)
+        with torch.no_grad():  # inference tensors could not be saved for a backward pass
+            states = [self._stopped(batch, part).to(_STORAGE[storage]) for part in parts]
+        if not parts:
+            empty = torch.zeros(0, self.description.width, dtype=_STORAGE[storage])
+            return LowerStates(empty.to(self.device), batch.lengths)
+        order = np.concatenate(parts)
+        return LowerStates(torch.cat(states), batch.lengths[order]).select(np.argsort(order))
+
+    def encode_lower(self, lower: LowerStates, prefix: Prefix) -> FloatArray:
+        """Features (B, D), fp32, of all cached examples under one prefix, without gradient."""
+        prefix.check(self.description)
+        fixed = TensorPrefix.of(prefix, self.device)
+
+        def resumed(part: IntArray) -> Tensor:
+            states, mask = lower.padded(part)
+            layers = self._layers(fixed, torch.float32) if prefix.length else {}
+            context = PassContext(layers, start=self.description.first_prompted)
+            return pooled(self._encoder.resumed(states.float(), mask, context), mask)
+
+        return self._in_passes(lower.lengths, resumed)
+
+    def features(
+        self,
+        lower: LowerStates,
+        rows: Sequence[SupportsIndex] | IntArray,
+        prefix: TensorPrefix,
+    ) -> Tensor:
+        """Features (len(rows), D), fp32, differentiable in `prefix`.
+
+        lower: may stay on the CPU while the model is on another device. Raises ShapeMismatch.
+        """
+        first = self.description.first_prompted
+        states, mask = lower.padded(check_indices(rows, len(lower)))
+        dtype = torch.bfloat16 if self.half else torch.float32
+        context = PassContext(self._layers(prefix, dtype), start=first)
+        states = states.to(self.device, dtype)
+        mask = mask.to(self.device)
+        return pooled(self._trainer(first).resumed(states, mask, context), mask)
+
+    def token_features(
+        self, batch: Preprocessed, rows: Sequence[SupportsIndex] | IntArray, tokens: Tensor
+    ) -> Tensor:
+        """Features (len(rows), D), fp32, under tokens (P, D), differentiable in `tokens`."""
+        if tokens.ndim != 2 or tokens.shape[1] != self.description.width:
+            raise ShapeMismatch(
+                f"tokens must be (P, {self.description.width}), not {tuple(tokens.shape)}"
+            )
+        text = self._collated(batch, check_indices(rows, len(batch)))
+        dtype = torch.bfloat16 if self.half else torch.float32
+        front = tokens.to(self.device, dtype).expand(len(text.ids), -1, -1)
+        mask = text.mask.new_ones(front.shape[:2])
+        return tokens_in_front(self._trainer(0), text, front, mask, self.description.layers)
+
+    def queries(
+        self, lower: LowerStates, prefix: Prefix, per_example: int, seed: int
+    ) -> list[Queries]:
+        """Up to `per_example` queries of each example's tokens, for each prompted layer.
+
+        The tokens are drawn without replacement and are the same in all layers.
+        """
+        prefix.check(self.description)
+        fixed = TensorPrefix.of(prefix, self.device)
+        positions = sample_positions(lower.lengths, per_example, seed)
+        parts = micro_batches(lower.lengths, self._budget)
+        with torch.inference_mode():
+            sampled = [
+                [sampled_queries(seen, [positions[i] for i in part]) for seen in watched]
+                for part in parts
+                for watched in [self._watched(lower, part, fixed)]
+            ]
+        return [concat(layer) for layer in zip(*sampled, strict=True)]
+
+    def _in_passes(self, lengths: IntArray, run: Callable[[IntArray], Tensor]) -> FloatArray:
+        features = np.empty((len(lengths), self.description.width), np.float32)
+        with torch.inference_mode():
+            for part in micro_batches(lengths, self._budget):
+                features[part] = run(part).cpu().numpy()
+        return features
+
+    def _plain(
+        self, batch: Preprocessed, part: IntArray, layers: dict[int, LayerContext]
+    ) -> Tensor:
+        text = self._collated(batch, part)
+        context = PassContext(layers) if layers else None
+        return pooled(self._encoder.hidden(text.inputs(), text.mask, context), text.mask)
+
+    def _stopped(self, batch: Preprocessed, part: IntArray) -> Tensor:
+        text = self._collated(batch, part)
+        context = PassContext(stop=self.description.first_prompted)
+        self._encoder.hidden(text.inputs(), text.mask, context)
+        assert context.stopped is not None  # the first prompted layer exists, so it was reached
+        return context.stopped[text.mask.bool()]
+
+    def _watched(
+        self, lower: LowerStates, part: IntArray, prefix: TensorPrefix
+    ) -> list[Observation]:
+        states, mask = lower.padded(part)
+        first = self.description.first_prompted
+        layers = self._layers(prefix, torch.float32)
+        for layer in layers.values():
+            layer.watch = True
+        self._encoder.resumed(states.float(), mask, PassContext(layers, start=first))
+        return [layer.seen for layer in layers.values() if layer.seen is not None]
+
+    def _layers(self, prefix: TensorPrefix, dtype: torch.dtype) -> dict[int, LayerContext]:
+        expected = self.description.prefix_shape(prefix.keys_values.shape[3])
+        if tuple(prefix.keys_values.shape) != expected:
+            raise ShapeMismatch(
+                f"prefix {tuple(prefix.keys_values.shape)} does not fit "
+                f"{self.description.name}, which needs {expected}"
+            )
+        keys_values = prefix.keys_values.to(self.device, dtype)
+        bias = prefix.bias.to(self.device, dtype)
+        return layer_contexts(
+            keys_values.unsqueeze(0), bias.unsqueeze(0), self.description.first_prompted
+        )
+
+    def _collated(self, batch: Preprocessed, part: IntArray) -> TokenInput:
+        lengths = batch.lengths[part]
+        shape = (len(part), int(lengths.max()))
+        mask = torch.from_numpy(np.arange(shape[1]) < lengths[:, None])
+
+        def padded(field: str, padding: int) -> Tensor:
+            array = np.full(shape, padding, np.int64)
+            for row, index in enumerate(part):
+                array[row, : lengths[row]] = batch.fields[field][index]
+            return torch.from_numpy(array).to(self.device)
+
+        types = padded("token_type_ids", 0) if "token_type_ids" in batch.fields else None
+        ids = padded("input_ids", self._tokens.pad)
+        return TokenInput(ids, mask.long().to(self.device), types)
+
+    def _trainer(self, start: int) -> Encoder:
+        if not self.half:
+            return self._encoder
+        with self._trainers_lock:
+            if start not in self._trainers:
+                self._trainers[start] = self._encoder.half(start)
+            return self._trainers[start]

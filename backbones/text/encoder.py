@@ -1,0 +1,73 @@
+"""A frozen transformers model whose passes follow a context."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from backbones.text.context import KEYWORD, PassContext
+from backbones.text.layers import find_layers, follow_context, unfollow
+
+
+class Encoder:
+    """Runs the model; knows nothing of tokens, banks or batches of batches."""
+
+    def __init__(self, model: nn.Module, layers: int) -> None:
+        """model: frozen, in eval mode, its layers following contexts (see `follow_context`)."""
+        self.model: Final[Any] = model
+        self._layers: Final = layers
+
+    @property
+    def first_position(self) -> int:
+        """The position id of a text's first token; RoBERTa counts from its padding id + 1."""
+        padding = getattr(getattr(self.model, "embeddings", None), "padding_idx", None)
+        return 0 if padding is None else int(padding) + 1
+
+    def hidden(
+        self, inputs: Mapping[str, Tensor], mask: Tensor, context: PassContext | None = None
+    ) -> Tensor:
+        """Last hidden states (B, S, D). mask: (B, S), 1 where there is a token."""
+        extra = {} if context is None else {KEYWORD: context}
+        output = self.model(**inputs, attention_mask=mask, **extra)
+        hidden: Tensor = output.last_hidden_state
+        return hidden
+
+    def resumed(self, states: Tensor, mask: Tensor, context: PassContext) -> Tensor:
+        """The same from `states` (B, S, D) that enter layer `context.start`.
+
+        The states also stand in for the embedded input, which the skipped layers pass on unused.
+        """
+        context.states = states
+        return self.hidden({"inputs_embeds": states}, mask, context)
+
+    def embedded(self, ids: Tensor) -> Tensor:
+        """Word embeddings (B, S, D) of token ids (B, S), before positions are added."""
+        embedded: Tensor = self.model.get_input_embeddings()(ids)
+        return embedded
+
+    def half(self, start: int) -> Encoder:
+        """A bf16 copy for passes that resume at layer `start`.
+
+        It shares the layers below and the word embeddings, so it costs half the upper layers.
+        """
+        shared = [self.model.get_input_embeddings(), *find_layers(self.model, self._layers)[:start]]
+        kept = {id(p): p for module in shared for p in module.parameters()}
+        model = copy.deepcopy(self.model, dict(kept))
+        for parameter in model.parameters():
+            if id(parameter) not in kept:
+                parameter.data = parameter.data.bfloat16()
+        layers = find_layers(model, self._layers)
+        unfollow(layers)
+        follow_context(layers)
+        return Encoder(model, self._layers)
+
+
+def pooled(hidden: Tensor, mask: Tensor) -> Tensor:
+    """Features (B, D), fp32: the mean over tokens of hidden (B, S, D), of length 1."""
+    weights = mask.unsqueeze(-1).to(torch.float32)
+    mean = (hidden.float() * weights).sum(dim=1) / weights.sum(dim=1)
+    return nn.functional.normalize(mean, dim=-1)

@@ -1,0 +1,190 @@
+"""From a name to a backbone that is ready to encode."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+import torch
+from tokenizers import Tokenizer
+
+from backbones._torchvision import define_missing_operators
+from backbones.description import Description
+from backbones.errors import SourceError, UnsupportedModel
+from backbones.fingerprint import fingerprint
+from backbones.sources import Source, resolve
+from backbones.text.backbone import TorchTextBackbone
+from backbones.text.encoder import Encoder
+from backbones.text.layers import find_layers, follow_context
+from backbones.text.probe import probe
+from backbones.text.tokens import TextTokens
+
+Device: TypeAlias = Literal["auto", "cpu", "cuda"]
+Precision: TypeAlias = Literal["auto", "fp32", "bf16"]
+
+MAX_LENGTH: Final = 256
+POOLING: Final = "mean-of-tokens, length 1"
+
+
+def load(
+    name: str,
+    *,
+    device: Device = "auto",
+    prompted_layers: int | None = None,
+    threads: int | None = None,
+    max_length: int = MAX_LENGTH,
+    precision: Precision = "auto",
+) -> TorchTextBackbone:
+    """Load 'minilm', a local folder, or a Hugging Face id as a frozen text backbone.
+
+    prompted_layers: how many upper layers see prefixes; None for the upper half
+    threads: torch's threads for this process; None leaves them as they are
+    max_length: tokens after which a text is cut, at most what the model can
+    precision: of training; "auto" is bf16 where the hardware has it, fp32 elsewhere
+    Raises SourceError (no usable files), UnsupportedModel (prefixes do not work on it).
+    """
+    source = resolve(name)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    place = _device(device)
+    model = _model(source).to(place)
+    config = model.config
+    layers = find_layers(model, config.num_hidden_layers)
+    follow_context(layers)
+    encoder = Encoder(model, len(layers))
+    length = min(max_length, _positions(config) - encoder.first_position)
+    backbone = TorchTextBackbone(
+        _description(source, config, _prompted(len(layers), prompted_layers), length),
+        _tokens(source.folder, config, length),
+        encoder,
+        place,
+        half=_half(precision, place),
+    )
+    probe(backbone)
+    return backbone
+
+
+def _device(name: Device) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UnsupportedModel("device 'cuda' was asked for, and torch sees none; use 'cpu'")
+    return torch.device(name)
+
+
+def _model(source: Source) -> Any:
+    define_missing_operators()
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # replicas are forked
+    from transformers import AutoModel
+    from transformers.utils import logging
+
+    from backbones.text import attention
+
+    logging.disable_progress_bar()
+    attention.register()
+    config = _config(source)
+    try:
+        model, found = AutoModel.from_pretrained(
+            source.folder,
+            config=config,
+            attn_implementation=attention.NAME,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
+    except (ValueError, OSError, KeyError) as error:
+        raise SourceError(f"backbone {source.name!r} could not be loaded: {error}") from error
+    missing = sorted(key for key in found["missing_keys"] if "pooler" not in key)
+    if missing:
+        raise SourceError(f"backbone {source.name!r}: its files lack the weights {missing[:5]}")
+    return model.eval().requires_grad_(False)
+
+
+def _config(source: Source) -> Any:
+    from transformers import AutoConfig, AutoModel
+
+    try:
+        config = AutoConfig.from_pretrained(
+            source.folder, local_files_only=True, trust_remote_code=False
+        )
+        architecture = AutoModel._model_mapping[type(config)]
+    except (ValueError, OSError, KeyError) as error:
+        raise SourceError(
+            f"backbone {source.name!r}: its configuration is not one transformers knows "
+            f"(code from model repositories is never run): {error}"
+        ) from error
+    if config.is_encoder_decoder or not getattr(architecture, "_supports_attention_backend", False):
+        raise UnsupportedModel(
+            f"backbone {source.name!r} is a {config.model_type!r} model, which does not take "
+            "attention functions from outside, so no prefix. BERT, RoBERTa, XLM-R, DistilBERT and "
+            "ModernBERT models do."
+        )
+    return config
+
+
+def _positions(config: Any) -> int:
+    return int(getattr(config, "max_position_embeddings", None) or 1 << 20)
+
+
+def _prompted(layers: int, asked: int | None) -> int:
+    prompted = max(1, layers // 2) if asked is None else asked
+    if not 1 <= prompted <= layers:
+        raise UnsupportedModel(f"prompted_layers must be 1 to {layers}, is {prompted}")
+    return prompted
+
+
+def _description(source: Source, config: Any, prompted: int, length: int) -> Description:
+    heads = int(config.num_attention_heads)
+    width = int(config.hidden_size)
+    settings: dict[str, str | int] = {"pooling": POOLING, "max_length": length}
+    return Description(
+        name=source.name,
+        modality="text",
+        layers=int(config.num_hidden_layers),
+        heads=heads,
+        width=width,
+        head_dim=int(getattr(config, "head_dim", None) or width // heads),
+        max_length=length,
+        prompted_layers=prompted,
+        fingerprint=fingerprint(source.folder, source.weights(), settings),
+    )
+
+
+def _tokens(folder: Path, config: Any, length: int) -> TextTokens:
+    file = folder / "tokenizer.json"
+    tokenizer = Tokenizer.from_file(str(file)) if file.is_file() else _converted(folder)
+    types = int(getattr(config, "type_vocab_size", 0) or 0) > 1
+    return TextTokens(tokenizer, length, types=types, pad=int(config.pad_token_id or 0))
+
+
+def _converted(folder: Path) -> Tokenizer:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        ).backend_tokenizer
+    except (ValueError, OSError, AttributeError, ImportError) as error:
+        raise SourceError(
+            f"{folder} has no tokenizer.json, and its tokenizer could not be converted: {error}"
+        ) from error
+    if not isinstance(tokenizer, Tokenizer):
+        raise SourceError(f"{folder}: its tokenizer has no fast form; add a tokenizer.json")
+    return tokenizer
+
+
+def _half(precision: Precision, device: torch.device) -> bool:
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return cpu_has_bf16()
+
+
+def cpu_has_bf16() -> bool:
+    """True where this CPU multiplies bf16 in hardware (AMX or AVX512-BF16)."""
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
