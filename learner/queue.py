@@ -1,4 +1,4 @@
-"""The prompt queue of Q-tuning (Guo et al. 2024, §3): the prompts of the last tasks, in order.
+"""The prompt queue of Q-tuning (Guo et al. 2024): the prompts of the last tasks, in order.
 
 Immutable: every operation returns a new queue. Rows are grouped by owner, the task that trained
 them; rows that eviction compressed have no single owner any more.

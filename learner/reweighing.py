@@ -1,6 +1,6 @@
 """Rank-one reweighing of a prompt's rows: W ∘ Q with W = u vᵀ.
 
-That a learnable low-rank matrix reweighs the queue is published (Q-tuning, Guo et al. 2024, §3.2);
+That a learnable low-rank matrix reweighs the queue is published (Q-tuning, Guo et al. 2024);
 that it has rank one, starts at ones and is fresh for every task is our choice.
 """
 

@@ -49,7 +49,7 @@ class Rows:
             )
 
     def __len__(self) -> int:
-        return self.values.shape[ROW_AXIS]
+        return int(self.values.shape[ROW_AXIS])
 
     @property
     def form(self) -> Form:
@@ -93,18 +93,19 @@ class Rows:
 
     def tensors(self) -> dict[str, FloatArray]:
         """Contiguous arrays under the names `load` reads."""
-        name = self.form
+        values = self.values if self.form == "keys_values" else self.values[0, 0, 0]
         return {
-            name: np.ascontiguousarray(self.values),
+            self.form: np.ascontiguousarray(values),
             "bias": np.ascontiguousarray(self.bias),
         }
 
     @classmethod
     def load(cls, tensors: Mapping[str, FloatArray]) -> Rows:
         """The inverse of `tensors`. Raises ValueError where neither form is there."""
-        for name in ("keys_values", "tokens"):
-            if name in tensors:
-                return cls(tensors[name], tensors["bias"])
+        if "keys_values" in tensors:
+            return cls(tensors["keys_values"], tensors["bias"])
+        if "tokens" in tensors:
+            return cls(tensors["tokens"][None, None, None], tensors["bias"])
         raise ValueError(f"no 'keys_values' or 'tokens' among {sorted(tensors)}")
 
 

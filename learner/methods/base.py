@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backbones import Description, LowerStates, Prefix, Preprocessed, TrainableBackbone
+from backbones import Description, Prefix, Preprocessed, TrainableBackbone
 from learner.arrays import FloatArray
 from learner.queue import Group, PromptQueue
 from learner.reweighing import Reweighing
 from learner.rows import Form, Rows, fresh
+
+if TYPE_CHECKING:
+    from backbones.lower import LowerStates
 
 Part = tuple[dict[str, FloatArray], dict[str, str]]
 """What one blob holds: tensors and metadata."""
@@ -24,10 +27,13 @@ EXTRA = "extra."
 
 
 class Progress(Protocol):
-    """Called after every epoch and, with the same epoch, between steps."""
+    """Called after every training step; a receiver thins out what it passes on."""
 
     def __call__(self, epoch: int, epochs: int, loss: float, seconds: float) -> None:
-        """`epoch` counts from 1, `seconds` since the start. May raise Cancelled to stop."""
+        """`epoch` counts from 1, `loss` is its mean so far, `seconds` since the start.
+
+        May raise Cancelled to stop.
+        """
         ...
 
 

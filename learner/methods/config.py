@@ -38,23 +38,29 @@ class FrozenConfig(BaseModel):
 class PromptConfig(FrozenConfig):
     """How one prompt is trained; the recipe of METHODS §7."""
 
-    rows: int = Field(10, ge=1, le=128, description="prompt rows P of one task")
+    rows: int = Field(default=10, ge=1, le=128, description="prompt rows P of one task")
     form: Form = "keys_values"
-    initial_scale: float | None = Field(None, gt=0, description="None: by form")
+    initial_scale: float | None = Field(default=None, gt=0, description="None: by form")
     loss: LossName = "auto"
-    crossfit_classes: int = Field(20, ge=1, description="auto: the cosine head above")
-    crossfit_bank: int = Field(1000, ge=32, description="above, 512 random rows are fitted on")
-    ridge: float = Field(1.0, gt=0)
-    ridge_scale: float = Field(5.0, gt=0, description="factor on the ridge's predictions")
-    cosine_scale: float = Field(16.0, gt=0, description="factor on the head's cosines")
-    learning_rate: float | None = Field(None, gt=0, description="of prompt rows; None: by form")
-    head_learning_rate: float = Field(1e-2, gt=0, description="of the cosine head")
-    warmup: float = Field(0.06, ge=0, lt=1, description="share of all steps")
-    clip: float = Field(1.0, gt=0, description="largest gradient norm")
-    batch_size: int = Field(16, ge=2)
-    epochs: int | None = Field(None, ge=1, description="None: 12 under 200 examples, else 8")
-    minimum_steps: int = Field(96, ge=1)
-    maximum_steps: int = Field(2000, ge=1)
+    crossfit_classes: int = Field(default=20, ge=1, description="auto: the cosine head above")
+    crossfit_bank: int = Field(
+        default=1000, ge=32, description="above, 512 random rows are fitted on"
+    )
+    ridge: float = Field(default=1.0, gt=0)
+    ridge_scale: float = Field(default=5.0, gt=0, description="factor on the ridge's predictions")
+    cosine_scale: float = Field(default=16.0, gt=0, description="factor on the head's cosines")
+    learning_rate: float | None = Field(
+        default=None, gt=0, description="of prompt rows; None: by form"
+    )
+    head_learning_rate: float = Field(default=1e-2, gt=0, description="of the cosine head")
+    warmup: float = Field(default=0.06, ge=0, lt=1, description="share of all steps")
+    clip: float = Field(default=1.0, gt=0, description="largest gradient norm")
+    batch_size: int = Field(default=16, ge=2)
+    epochs: int | None = Field(
+        default=None, ge=1, description="None: 12 under 200 examples, else 8"
+    )
+    minimum_steps: int = Field(default=96, ge=1)
+    maximum_steps: int = Field(default=2000, ge=1)
 
     @model_validator(mode="after")
     def _steps_are_ordered(self) -> Self:
@@ -74,6 +80,10 @@ class PromptConfig(FrozenConfig):
         """Standard deviation of fresh prompt rows."""
         return INITIAL_SCALE[self.form] if self.initial_scale is None else self.initial_scale
 
+    def crossfits(self, classes: int) -> bool:
+        """Whether a task of so many classes trains on the cross-fitted ridge."""
+        return self.loss == "crossfit" or (self.loss == "auto" and classes <= self.crossfit_classes)
+
     def steps(self, examples: int) -> int:
         """Training steps for a task of so many examples."""
         epochs = self.epochs or (EPOCHS_FEW if examples < FEW_EXAMPLES else EPOCHS_MANY)
@@ -88,18 +98,20 @@ class SequentialConfig(PromptConfig):
 class QTuningConfig(PromptConfig):
     """Q-tuning: queue, reweighing, shared prefix, memory retention, eviction (METHODS §2)."""
 
-    capacity: int = Field(5, ge=2, le=64, description="tasks C whose rows the queue holds")
-    shared_rows: int = Field(10, ge=0, le=128, description="0: no shared prefix")
+    capacity: int = Field(default=5, ge=2, le=64, description="tasks C whose rows the queue holds")
+    shared_rows: int = Field(default=10, ge=0, le=128, description="0: no shared prefix")
     reweighing: bool = True
-    reweighing_rate: float = Field(1e-2, gt=0, description="learning rate of u and v")
-    reparameterise: bool = Field(False, description="train rows through a residual MLP")
-    reparameterise_width: int = Field(128, ge=1)
-    reparameterise_rate: float = Field(3e-3, gt=0, description="learning rate of the MLP")
-    retention: float = Field(0.0, ge=0, description="weight η of memory retention; 0: off")
-    critic_width: int = Field(64, ge=1)
-    critic_rate: float = Field(1e-3, gt=0)
+    reweighing_rate: float = Field(default=1e-2, gt=0, description="learning rate of u and v")
+    reparameterise: bool = Field(default=False, description="train rows through a residual MLP")
+    reparameterise_width: int = Field(default=128, ge=1)
+    reparameterise_rate: float = Field(default=3e-3, gt=0, description="learning rate of the MLP")
+    retention: float = Field(default=0.0, ge=0, description="weight η of memory retention; 0: off")
+    critic_width: int = Field(default=64, ge=1)
+    critic_rate: float = Field(default=1e-3, gt=0)
     eviction: EvictionName = "pca"
-    eviction_queries: int = Field(600, ge=32, description="queries a head to fit on, at most")
+    eviction_queries: int = Field(
+        default=600, ge=32, description="queries a head to fit on, at most"
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
