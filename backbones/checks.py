@@ -1,0 +1,151 @@
+"""What every backbone must do: the conformance suite of this room.
+
+`check_backbone` raises AssertionError with the promise that was broken.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+
+from backbones.arrays import FloatArray
+from backbones.bank import NEVER, Bank
+from backbones.description import Description
+from backbones.inputs import Input, Preprocessed
+from backbones.prefix import Prefix
+from backbones.protocol import Backbone, TrainableBackbone
+
+CLOSE: Final = 1e-5
+"""Largest difference between two ways to compute the same feature in fp32."""
+
+
+def random_prefix(description: Description, length: int, seed: int, scale: float = 0.3) -> Prefix:
+    """A prefix of Gaussian rows and biases, for tests."""
+    draw = np.random.default_rng(seed)
+    shape = description.prefix_shape(length)
+    return Prefix(
+        scale * draw.standard_normal(shape, np.float32),
+        0.1 * draw.standard_normal((shape[0], shape[2], length), np.float32),
+    )
+
+
+def random_bank(description: Description, seed: int) -> Bank:
+    """A bank whose first row is empty, the others of several lengths."""
+    lengths = (0, 1, 4, 2)
+    return Bank.stack([random_prefix(description, n, seed + n) for n in lengths])
+
+
+def check_backbone(
+    backbone: Backbone,
+    inputs: Sequence[Input],
+    plain: Callable[[Preprocessed], FloatArray] | None = None,
+) -> None:
+    """All promises of `Backbone`, on `inputs` (at least four, of different lengths).
+
+    plain: features of the untouched model; to be equalled bit by bit where it is given
+    """
+    batch = backbone.preprocess(inputs)
+    check_plain(backbone, batch, plain)
+    check_unit_length(backbone, batch)
+    check_silent_prefix(backbone, batch)
+    check_mixed_rows(backbone, batch)
+    check_padding(backbone, batch)
+    check_threads(backbone, batch)
+
+
+def check_trainable(backbone: TrainableBackbone, inputs: Sequence[Input]) -> None:
+    """The further promises of `TrainableBackbone` that need no gradient."""
+    batch = backbone.preprocess(inputs)
+    lower = backbone.lower(batch)
+    prefix = random_prefix(backbone.description, 3, 5)
+    for name, one in (("empty", Prefix.empty(backbone.description)), ("a random", prefix)):
+        full = backbone.encode(batch, Bank.stack([one]))
+        _close(backbone.encode_lower(lower, one), full, f"resumed under {name} prefix")
+    sampled = backbone.queries(lower, prefix, per_example=2, seed=0)
+    assert len(sampled) == backbone.description.prompted_layers, "one entry per prompted layer"
+
+
+def check_plain(
+    backbone: Backbone, batch: Preprocessed, plain: Callable[[Preprocessed], FloatArray] | None
+) -> None:
+    """Without a bank, and under the empty prefix, a backbone is the plain model exactly."""
+    alone = backbone.encode(batch)
+    empty = backbone.encode(batch, Bank.stack([Prefix.empty(backbone.description)]))
+    assert np.array_equal(alone, empty), "the empty prefix changes the features"
+    if plain is not None:
+        assert np.array_equal(alone, plain(batch)), "features differ from the plain model's"
+
+
+def check_unit_length(backbone: Backbone, batch: Preprocessed) -> None:
+    """Features are fp32 (B, D) of length 1; no examples give no rows."""
+    features = backbone.encode(batch)
+    assert features.dtype == np.float32
+    assert features.shape == (len(batch), backbone.description.width)
+    _close(np.linalg.norm(features, axis=1), np.ones(len(batch), np.float32), "length 1")
+    assert backbone.encode(batch[:0]).shape == (0, backbone.description.width)
+
+
+def check_silent_prefix(backbone: Backbone, batch: Preprocessed) -> None:
+    """Rows of bias NEVER are as good as absent, also beside examples whose rows are not."""
+    description = backbone.description
+    loud = random_prefix(description, 3, 1)
+    silent = Prefix(loud.keys_values, np.full_like(loud.bias, NEVER))
+    bank = Bank.stack([silent, loud])
+    rows = np.arange(len(batch)) % 2
+    quiet = np.flatnonzero(rows == 0)
+    _close(backbone.encode(batch, bank, rows)[quiet], backbone.encode(batch)[quiet], "silent rows")
+
+
+def check_mixed_rows(backbone: Backbone, batch: Preprocessed) -> None:
+    """An example in a mixed batch gets what it gets alone, and prefixes do matter."""
+    bank = random_bank(backbone.description, 11)
+    rows = np.arange(len(batch)) % len(bank)
+    mixed = backbone.encode(batch, bank, rows)
+    for index, row in enumerate(rows):
+        alone = backbone.encode(batch.select([index]), Bank.stack([bank.prefix(int(row))]))
+        _close(mixed[index], alone[0], f"example {index} under row {row}, alone and in a batch")
+    moved = np.abs(mixed - backbone.encode(batch))[rows != 0].max(axis=1)
+    assert (moved > 10 * CLOSE).all(), "a prefix does not change the features"
+
+
+def check_padding(backbone: Backbone, batch: Preprocessed) -> None:
+    """What else is in a batch, and its order, does not matter."""
+    bank = random_bank(backbone.description, 23)
+    rows = np.arange(len(batch)) % len(bank)
+    features = backbone.encode(batch, bank, rows)
+    order = np.argsort(-batch.lengths)
+    _close(backbone.encode(batch.select(order), bank, rows[order]), features[order], "reordered")
+    twice = Preprocessed.concat([batch, batch])
+    again = backbone.encode(twice, bank, np.concatenate([rows, rows]))
+    _close(again, np.concatenate([features, features]), "repeated")
+
+
+def check_threads(backbone: Backbone, batch: Preprocessed) -> None:
+    """Passes under two banks at the same time do not mix."""
+    banks = [random_bank(backbone.description, seed) for seed in (101, 202)]
+    rows = np.full(len(batch), 2)
+    expected = [backbone.encode(batch, bank, rows) for bank in banks]
+    worst = [0.0, 0.0]
+    together = threading.Barrier(2, timeout=120)
+
+    def encode_often(one: int) -> None:
+        for _ in range(8):
+            together.wait()
+            got = backbone.encode(batch, banks[one], rows)
+            worst[one] = max(worst[one], float(np.abs(got - expected[one]).max()))
+
+    threads = [threading.Thread(target=encode_often, args=(one,)) for one in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not np.allclose(expected[0], expected[1], atol=CLOSE), "the banks are too alike to tell"
+    assert max(worst) <= CLOSE, f"concurrent passes mix: features differ by {max(worst):.2g}"
+
+
+def _close(got: FloatArray, expected: FloatArray, what: str) -> None:
+    worst = float(np.abs(got - expected).max(initial=0.0))
+    assert worst <= CLOSE, f"{what}: features differ by {worst:.2g}, more than {CLOSE}"
