@@ -14,8 +14,9 @@ _KEY = re.compile(rf"{_SEGMENT}(/{_SEGMENT})*")
 class Backend(Protocol):
     """A flat, sorted map from keys to bytes in which nothing is ever overwritten.
 
-    A key is never also the folder of another key. Safe for threads and for processes (the memory backend: threads only). Reads see every create
-    that has returned. `check_backend` in `prompt_store.checks` is the definition in code.
+    A key is never also the folder of another key. Safe for threads and for processes (the memory
+    backend: threads only). Reads see every create that has returned. `check_backend` in
+    `prompt_store.checks` is the definition in code.
     """
 
     def create(self, key: str, data: bytes) -> None:

@@ -45,6 +45,9 @@ class LocalBackend:
         self._ensure_folder(self._temporary)
         self._sweep()
 
+    def __repr__(self) -> str:
+        return f"LocalBackend({str(self.root)!r})"
+
     def create(self, key: str, data: bytes) -> None:
         """See `Backend.create`. Raises UnsafeBackend where the file system has no hard links."""
         path = self._path(key)

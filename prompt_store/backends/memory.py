@@ -24,6 +24,9 @@ class MemoryBackend:
         with cls._named_lock:
             return cls._named.setdefault(check_key(name), cls())
 
+    def __repr__(self) -> str:
+        return "MemoryBackend()"
+
     def create(self, key: str, data: bytes) -> None:
         """See `Backend.create`; durable means until the process ends."""
         with self._lock:

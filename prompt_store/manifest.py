@@ -1,0 +1,100 @@
+"""One entry of the log: what a version is made of and where it comes from."""
+
+from enum import StrEnum
+
+from pydantic import Field, model_validator
+
+from prompt_store.fields import (
+    BatchId,
+    ClassName,
+    Count,
+    Digest,
+    Metrics,
+    Moment,
+    Name,
+    Number,
+    Report,
+    Task,
+)
+from prompt_store.records import Record
+
+
+class Kind(StrEnum):
+    """Why a manifest was appended."""
+
+    REFRESH = "refresh"
+    TRAIN = "train"
+    CANDIDATE = "candidate"
+    ROLLBACK = "rollback"
+    PROMOTE = "promote"
+    FORGET = "forget"
+    FENCE = "fence"
+
+    @property
+    def goes_live(self) -> bool:
+        """Whether appending it makes it the version that unpinned requests get."""
+        return self not in (Kind.CANDIDATE, Kind.FENCE)
+
+    @property
+    def needs_the_epoch(self) -> bool:
+        """Whether only the learner that holds the newest epoch may append it."""
+        return self in (Kind.REFRESH, Kind.TRAIN, Kind.CANDIDATE, Kind.FORGET)
+
+
+class MethodReference(Record):
+    """The learning method and the digest of its configuration."""
+
+    name: Name
+    config_digest: Name
+
+
+class TaskEntry(Record):
+    """What a version knows about one task."""
+
+    classes: Count
+    examples: Count
+    row: Count | None = None  # of the bank; None: the task has no prompt of its own
+    mode: Name
+
+
+class Draft(Record):
+    """A manifest before it has a number."""
+
+    kind: Kind
+    epoch: Count
+    writer: Name
+    parent: Number | None = None
+    backbone: Name | None = None  # fingerprint
+    method: MethodReference | None = None
+    labels: tuple[ClassName, ...] = ()
+    tasks: dict[Task, TaskEntry] = Field(default_factory=dict)
+    blobs: dict[Name, Digest] = Field(default_factory=dict)  # by role
+    batches: tuple[BatchId, ...] = ()  # learnt here for the first time
+    decided: tuple[BatchId, ...] = ()  # whose prompts this manifest decided
+    settled: tuple[BatchId, ...] = ()  # decided earlier and settled since; the store fills it in
+    source: Number | None = None  # what a rollback or promotion names
+    gate: Report | None = None
+    metrics: Metrics = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "Draft":
+        for field in ("labels", "batches", "decided"):
+            values = getattr(self, field)
+            if len(set(values)) != len(values):
+                raise ValueError(f"{field} names something twice: {values[:10]}")
+        content = self.labels or self.tasks or self.blobs or self.batches or self.decided
+        if self.kind is Kind.FENCE and content:
+            raise ValueError("a fence carries no content")
+        if self.kind is not Kind.FENCE and self.backbone is None:
+            raise ValueError(f"a {self.kind} must name its backbone's fingerprint")
+        if (self.kind in (Kind.ROLLBACK, Kind.PROMOTE)) != (self.source is not None):
+            raise ValueError(f"source is for rollbacks and promotions: {self.kind}, {self.source}")
+        return self
+
+
+class Manifest(Draft):
+    """A committed draft. `log/<version>` holds it; that key's creation is the commit."""
+
+    version: Number
+    created_at: Moment
+    commit: Name  # random: a writer whose reply was lost knows its own entry by it

@@ -1,0 +1,151 @@
+"""The store: one place that remembers everything, shared by replicas and learner."""
+
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ClassVar
+
+from prompt_store.backends import Backend, open_backend
+from prompt_store.blobs import Blobs
+from prompt_store.errors import AlreadyExists, Conflict, InvalidDraft, NotFound, UnsafeBackend
+from prompt_store.fields import Moment
+from prompt_store.intake import Intake
+from prompt_store.log import Log
+from prompt_store.manifest import Draft, Kind, Manifest
+from prompt_store.records import Record, decode, encode
+from prompt_store.timeline import Timeline
+
+FORMAT_KEY = "format.json"
+CONTENT = frozenset({"backbone", "method", "labels", "tasks", "blobs"})  # what a version serves
+
+
+class StoreFormat(Record):
+    """`format.json`: which layout this store has."""
+
+    FORMAT: ClassVar[int] = 1
+
+    created_at: Moment
+
+
+class Store:
+    """The facade. Every operation is safe for threads and processes."""
+
+    def __init__(self, backend: Backend, *, clock: Callable[[], float] = time.time) -> None:
+        """Use `open`, or `on` for a backend of your own: they check what they open."""
+        self.backend = backend
+        self.blobs = Blobs(backend)
+        self.log = Log(backend, clock=clock)
+        self.intake = Intake(backend)
+
+    @classmethod
+    def open(cls, url: str | Path) -> "Store":
+        """Open or create the store at a folder, `file:///folder` or `memory://name`.
+
+        Raises:
+            ValueError: a URL of another kind.
+            UnsafeBackend: create-if-absent is not exclusive there.
+            UnsupportedFormat, CorruptRecord: `format.json` is not ours to read.
+        """
+        return cls.on(open_backend(url))
+
+    @classmethod
+    def on(cls, backend: Backend, *, clock: Callable[[], float] = time.time) -> "Store":
+        """Open or create the store in `backend`. Raises as `open` does."""
+        probe_exclusive(backend)
+        _settle_format(backend)
+        return cls(backend, clock=clock)
+
+    def timeline(self) -> Timeline:
+        """Catch up with the log (one read where nothing is new)."""
+        return self.log.timeline()
+
+    def manifest(self, version: int) -> Manifest:
+        """Return one manifest. Raises UnknownVersion."""
+        return self.log.manifest(version)
+
+    def manifests(self, limit: int, *, before: int | None = None) -> list[Manifest]:
+        """Return up to `limit` manifests, newest first, with numbers below `before`."""
+        return self.log.newest(limit, before=before)
+
+    def append(self, draft: Draft, *, after: int) -> Manifest:
+        """Commit `draft` as version `after + 1`. Its blobs must have been put before.
+
+        Raises:
+            NotFound: a blob it names is absent.
+            Conflict, FencedOut, InvalidDraft: see `Log.append`.
+        """
+        for role, digest in draft.blobs.items():
+            if not self.blobs.exists(digest):
+                raise NotFound(f"The blob of {role!r}, {digest}, is absent: put it before")
+        settled = self.intake.settled_among(self.log.known.decided)
+        return self.log.append(draft.model_copy(update={"settled": settled}), after=after)
+
+    def fence(self, writer: str) -> int:
+        """Append a fence and return the new epoch: from now on no older learner can commit."""
+
+        def draft(timeline: Timeline) -> Draft:
+            epoch = timeline.epoch + 1
+            return Draft(kind=Kind.FENCE, epoch=epoch, writer=writer, parent=timeline.live)
+
+        return self._append_until_it_fits(draft).epoch
+
+    def promote(self, version: int, writer: str) -> Manifest:
+        """Make the content of `version` live again under a new number.
+
+        Raises:
+            UnknownVersion: no such version is kept.
+            InvalidDraft: the version is a fence, which has no content.
+            NotFound: a blob of it is gone.
+        """
+        source = self.manifest(version)
+        if source.kind is Kind.FENCE:
+            raise InvalidDraft(f"Version {version} is a fence and has no content to serve")
+        content = {name: getattr(source, name) for name in CONTENT}
+
+        def draft(timeline: Timeline) -> Draft:
+            older = timeline.live is not None and version < timeline.live
+            return Draft(
+                kind=Kind.ROLLBACK if older else Kind.PROMOTE,
+                epoch=timeline.epoch,
+                writer=writer,
+                parent=timeline.live,
+                source=version,
+                **content,
+            )
+
+        return self._append_until_it_fits(draft)
+
+    def _append_until_it_fits(self, draft: Callable[[Timeline], Draft]) -> Manifest:
+        """Append what `draft` makes of the newest timeline; each conflict is another's progress."""
+        while True:
+            timeline = self.timeline()
+            with suppress(Conflict):
+                return self.append(draft(timeline), after=timeline.head)
+
+
+def probe_exclusive(backend: Backend) -> None:
+    """Try whether a second create of one key is refused. Raises UnsafeBackend."""
+    key = f"probe/{secrets.token_hex(16)}"
+    backend.create(key, b"first")
+    try:
+        backend.create(key, b"second")
+    except AlreadyExists:
+        if backend.read(key) == b"first":
+            return
+    finally:
+        backend.delete(key)
+    raise UnsafeBackend(
+        f"{backend!r} lets a key be created twice, so commits could be lost: use a local file "
+        "system with hard links, or an object store with conditional writes"
+    )
+
+
+def _settle_format(backend: Backend) -> None:
+    """Create `format.json`, or check the one that is there."""
+    with suppress(AlreadyExists):
+        if not backend.exists(FORMAT_KEY):
+            backend.create(FORMAT_KEY, encode(StoreFormat(created_at=datetime.now(UTC))))
+    decode(StoreFormat, backend.read(FORMAT_KEY), FORMAT_KEY)

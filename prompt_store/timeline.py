@@ -1,0 +1,64 @@
+"""What the log says so far: the state that every manifest is folded into."""
+
+from collections.abc import Iterable
+
+from pydantic import Field
+
+from prompt_store.fields import BatchId, Count, Number
+from prompt_store.manifest import Kind, Manifest
+from prompt_store.milestones import Milestone
+
+
+class Timeline(Milestone):
+    """The log up to `head`, folded. Also what a checkpoint stores."""
+
+    head: Count = 0  # number of the last manifest; 0 for an empty log
+    live: Number | None = None
+    lineage: Number | None = None  # where training goes on from
+    epoch: Count = 0
+    undecided: dict[BatchId, Number] = Field(default_factory=dict)
+    decided: dict[BatchId, Number] = Field(default_factory=dict)  # not yet noted as settled
+
+    @property
+    def number(self) -> int:
+        """Where in the log this state stands."""
+        return self.head
+
+    def learnt_by(self, batch: str) -> int | None:
+        """Return the version that learnt, or else decided, an unsettled batch; None: still queued.
+
+        For every batch that is pending in the intake this is the exactly-once question.
+        """
+        return self.undecided.get(batch) or self.decided.get(batch)
+
+
+def fold(timeline: Timeline, manifest: Manifest) -> Timeline:
+    """Return the timeline after `manifest`, which must be the next one. Pure.
+
+    Raises:
+        ValueError: a manifest out of turn.
+    """
+    if manifest.version != timeline.head + 1:
+        raise ValueError(f"Manifest {manifest.version} does not follow {timeline.head}")
+    undecided = timeline.undecided | dict.fromkeys(manifest.batches, manifest.version)
+    decided = timeline.decided | dict.fromkeys(manifest.decided, manifest.version)
+    return Timeline(
+        head=manifest.version,
+        live=manifest.version if manifest.kind.goes_live else timeline.live,
+        lineage=_lineage(timeline, manifest),
+        epoch=max(timeline.epoch, manifest.epoch),
+        undecided=_without(undecided, manifest.decided),
+        decided=_without(decided, manifest.settled),
+    )
+
+
+def _lineage(timeline: Timeline, manifest: Manifest) -> int | None:
+    # A refresh has its parent's prompts; a fence has none. All other kinds set the prompts.
+    if manifest.kind in (Kind.REFRESH, Kind.FENCE):
+        return timeline.lineage
+    return manifest.version
+
+
+def _without(batches: dict[str, int], gone: Iterable[str]) -> dict[str, int]:
+    removed = set(gone)
+    return {batch: version for batch, version in batches.items() if batch not in removed}
