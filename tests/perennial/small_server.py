@@ -1,0 +1,180 @@
+"""A small real server with the documented shapes, to test the client and the commands against.
+
+It learns nothing: a batch takes one step towards `published` every time somebody looks at it.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+
+STEPS = ("queued", "refreshed", "training", "evaluating", "published")
+
+
+@dataclass
+class Seen:
+    """A request the server got."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass
+class SmallServer:
+    """Its state, open for tests: what it saw, what it shall refuse, what it tells."""
+
+    url: str = ""
+    seen: list[Seen] = field(default_factory=list)
+    refusals: deque[Response] = field(default_factory=deque)
+    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    batches: dict[str, dict[str, Any]] = field(default_factory=dict)
+    labels: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    ends_as: str = "published"
+
+    def refuse(self, status: int, *, retry_after: int | None = None, **members: Any) -> None:
+        """Answer the next request, whatever it is, with this problem."""
+        body = {"type": "about:blank", "title": "No", "status": status, "detail": "no"} | members
+        headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+        media_type = "application/problem+json"
+        self.refusals.append(JSONResponse(body, status, headers, media_type))
+
+    def answer(self, body: str, status: int = 200, media_type: str = "text/html") -> None:
+        """Answer the next request, whatever it is, with this body."""
+        self.refusals.append(Response(body, status, media_type=media_type))
+
+    def forget_everything(self) -> None:
+        """As it was at the start."""
+        self.__init__(self.url)  # type: ignore[misc]
+
+    def calls(self, path: str) -> list[Seen]:
+        return [one for one in self.seen if one.path == path]
+
+    def app(self) -> FastAPI:
+        app = FastAPI()
+        app.middleware("http")(self._record)
+        for method, path, endpoint in (
+            ("POST", "/v1/classify", self._classify),
+            ("POST", "/v1/tasks/{task}/examples", self._learn),
+            ("GET", "/v1/batches/{batch}", self._batch),
+            ("GET", "/v1/tasks", self._tasks),
+            ("GET", "/v1/tasks/{task}", self._task),
+            ("DELETE", "/v1/tasks/{task}", self._forget),
+            ("GET", "/v1/versions", self._versions),
+            ("GET", "/v1/versions/{number}", self._version),
+            ("POST", "/v1/versions/{number}/promote", self._promote),
+            ("GET", "/v1/info", self._info),
+            ("GET", "/v1/events", self._events),
+        ):
+            app.add_api_route(path, endpoint, methods=[method], response_model=None)
+        return app
+
+    async def _record(
+        self, request: Request, go_on: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        raw = await request.body()
+        body = json.loads(raw) if raw else None
+        path = request.scope["path"]
+        self.seen.append(Seen(request.method, path, dict(request.headers), body))
+        listening = path == "/v1/events"
+        return self.refusals.popleft() if self.refusals and not listening else await go_on(request)
+
+    async def _classify(self, request: Request) -> dict[str, Any]:
+        body = await request.json()
+        known = [(t, one) for t, labels in sorted(self.labels.items()) for one in labels]
+        wanted = [(t, one) for t, one in known if body.get("task") in (None, t)]
+        predictions = [
+            {"task": task, "label": label, "score": 1 / (rank + 2)}
+            for rank, (task, label) in enumerate(wanted[: body["top_k"]])
+        ]
+        results = [
+            {"id": f"r{n}", "novelty": 0.25, "predictions": predictions}
+            for n, _ in enumerate(body["inputs"])
+        ]
+        return {"version": body.get("version", 7), "results": results}
+
+    async def _learn(self, task: str, request: Request) -> JSONResponse:
+        examples = (await request.json())["examples"]
+        number = f"b{len(self.batches) + 1}"
+        self.labels[task] = sorted({*self.labels[task], *(one["label"] for one in examples)})
+        self.batches[number] = {"batch": number, "task": task, "step": 0}
+        answer = {"batch": number, "task": task, "status": "queued", "examples": len(examples)}
+        return JSONResponse(answer, 202, {"Location": f"/v1/batches/{number}"})
+
+    async def _batch(self, batch: str) -> dict[str, Any]:
+        known = self.batches[batch]
+        step = known["step"]
+        known["step"] = min(step + 1, len(STEPS) - 1)
+        status = self.ends_as if step == len(STEPS) - 1 else STEPS[step]
+        error = "no such label" if status == "failed" else None
+        version = 8 if step else None
+        return {**known, "status": status, "version": version, "error": error}
+
+    async def _tasks(self) -> dict[str, Any]:
+        known = [self._described(task) for task in sorted(self.labels)]
+        return {"tasks": known}
+
+    async def _task(self, task: str) -> Response:
+        if task not in self.labels:
+            problem = {"title": "No such task", "status": 404, "detail": f"no task {task!r}"}
+            return JSONResponse(problem, 404, media_type="application/problem+json")
+        return JSONResponse(self._described(task))
+
+    def _described(self, task: str) -> dict[str, Any]:
+        return {"task": task, "classes": self.labels[task], "examples": 10}
+
+    async def _forget(self, task: str) -> dict[str, Any]:
+        del self.labels[task]
+        return {"version": 9}
+
+    async def _versions(self) -> dict[str, Any]:
+        return {"live": 8, "versions": [_version(8, "train"), _version(7, "refresh")]}
+
+    async def _version(self, number: int) -> dict[str, Any]:
+        return _version(number, "train")
+
+    async def _promote(self, number: int) -> dict[str, Any]:
+        return {**_version(9, "rollback"), "source": number}
+
+    async def _info(self) -> dict[str, Any]:
+        return {"name": "perennial", "backbone": {"name": "minilm"}}
+
+    async def _events(self) -> StreamingResponse:
+        def stream() -> Iterator[str]:
+            yield ": heartbeat\n\n"
+            for number, (name, data) in enumerate(self.events, start=1):
+                yield f"id: {number}\nevent: {name}\ndata: {json.dumps(data)}\n\n"
+
+        return StreamingResponse(stream(), media_type="text/event-stream")
+
+
+def _version(number: int, kind: str) -> dict[str, Any]:
+    return {"version": number, "kind": kind, "created_at": "2030-01-01T00:00:00Z", "gate": None}
+
+
+@contextmanager
+def running() -> Iterator[SmallServer]:
+    """The server on a free loopback port, in a thread, until the block ends."""
+    server = SmallServer()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        config = uvicorn.Config(server.app(), log_level="error", ws="none", lifespan="off")
+        runner = uvicorn.Server(config)
+        thread = threading.Thread(target=runner.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield server
+        finally:
+            runner.should_exit = True
+            thread.join()
