@@ -221,5 +221,14 @@ def check_rows(features: NDArray[Any], labels: IntArray, classes: int) -> NDArra
     return labels.astype(np.intp)
 
 
+def check_nonempty(statistics: ClassStatistics) -> None:
+    """Raise ValueError where there is no class, or one without examples: no head can be fitted."""
+    if not statistics.classes:
+        raise ValueError("no classes: a head needs at least one class with one example")
+    empty = [name for name, n in zip(statistics.classes, statistics.counts, strict=True) if not n]
+    if empty:
+        raise ValueError(f"classes without examples: {empty[:5]}; leave them out (`nonempty`)")
+
+
 def _repeated(classes: Sequence[str]) -> list[str]:
     return [name for name, times in Counter(classes).items() if times > 1][:5]

@@ -1,0 +1,23 @@
+"""What can go wrong while learning.
+
+LearnerError
+├── Superseded     another learner holds a higher epoch: stop
+├── Cancelled      training was told to stop
+└── Unlearnable    a batch that cannot be learnt, with the reason its sender sees
+"""
+
+
+class LearnerError(Exception):
+    """Base of every error this room raises on purpose."""
+
+
+class Superseded(LearnerError):
+    """Another learner has fenced this one off; it must stop and may be restarted."""
+
+
+class Cancelled(LearnerError):
+    """Work was interrupted on request; nothing of it was committed."""
+
+
+class Unlearnable(LearnerError):
+    """A batch that no retry will make learnable."""

@@ -1,0 +1,113 @@
+"""The examples a task keeps, so that heads can be refitted and candidates judged.
+
+Every class keeps at most `per_class` examples. Which ones depends on their ids alone (the smallest
+digests stay), so the choice is uniform, deterministic and independent of the order of arrival.
+One in `HELD_OUT_EVERY` of a class, in order of arrival, is *held out*: prompts never train on it,
+the gate judges with it, heads that go live use it. The role is fixed on arrival, so that a later
+gate never judges with a row some earlier prompt has seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import orjson
+
+from prompt_store import Example
+
+HELD_OUT_EVERY = 4
+"""Every fourth example of a class is held out; a class with fewer than four has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptExample:
+    """One labelled input, its batch and its role. `held_out` never changes."""
+
+    id: str
+    label: str
+    batch: str
+    held_out: bool
+    text: str | None = None
+    text_pair: str | None = None
+    image: str | None = None
+
+    @property
+    def rank(self) -> bytes:
+        """Decides who stays when a class is over its limit: smaller stays."""
+        return hashlib.sha256(f"{self.batch}/{self.id}".encode()).digest()
+
+
+@dataclass(frozen=True)
+class TaskExamples:
+    """The kept examples of one task, in order of arrival, and how many were ever seen a class."""
+
+    task: str
+    rows: tuple[KeptExample, ...] = ()
+    seen: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The task's labels in order of first appearance."""
+        return tuple(self.seen)
+
+    def add(self, batch: str, examples: Sequence[Example]) -> TaskExamples:
+        """The task with a batch added; roles are dealt, nothing is dropped yet."""
+        seen = dict(self.seen)
+        rows = list(self.rows)
+        for example in examples:
+            count = seen[example.label] = seen.get(example.label, 0) + 1
+            rows.append(
+                KeptExample(
+                    id=example.id,
+                    label=example.label,
+                    batch=batch,
+                    held_out=count % HELD_OUT_EVERY == 0,
+                    text=example.text,
+                    text_pair=example.text_pair,
+                    image=example.image,
+                )
+            )
+        return replace(self, rows=tuple(rows), seen=seen)
+
+    def keep(self, per_class: int) -> tuple[TaskExamples, list[int]]:
+        """At most `per_class` rows of each class, and the indices of the rows that stay."""
+        over = {label for label, n in Counter(r.label for r in self.rows).items() if n > per_class}
+        stay = set(range(len(self.rows)))
+        for label in over:
+            of_label = [i for i, row in enumerate(self.rows) if row.label == label]
+            ranked = sorted(of_label, key=lambda i: self.rows[i].rank)
+            stay -= set(ranked[per_class:])
+        indices = sorted(stay)
+        return replace(self, rows=tuple(self.rows[i] for i in indices)), indices
+
+    def to_bytes(self) -> bytes:
+        """JSON for the store."""
+        return orjson.dumps({"task": self.task, "seen": self.seen, "rows": self.rows})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> TaskExamples:
+        """The inverse of `to_bytes`."""
+        raw = orjson.loads(data)
+        rows = tuple(KeptExample(**row) for row in raw["rows"])
+        return cls(task=raw["task"], rows=rows, seen=raw["seen"])
+
+
+def per_class_limit(classes: int, *, per_class: int, total: int, floor: int = 4) -> int:
+    """Examples each of `classes` classes may keep so that all stay within `total` (at least `floor`)."""
+    return max(floor, min(per_class, total // max(1, classes)))
+
+
+def pick_spread(groups: Iterable[Sequence[int]], budget: int) -> list[int]:
+    """At most `budget` indices, taken round-robin from `groups` so that each is represented."""
+    queues = [list(group) for group in groups if group]
+    picked: list[int] = []
+    depth = 0
+    while len(picked) < budget and any(depth < len(queue) for queue in queues):
+        for queue in queues:
+            if depth < len(queue) and len(picked) < budget:
+                picked.append(queue[depth])
+        depth += 1
+    return sorted(picked)

@@ -1,0 +1,148 @@
+"""How a learner writes: fenced commits to the log, and batches settled after them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from learner.errors import Superseded
+from learner.knowledge import Knowledge
+from prompt_store import (
+    Batch,
+    Conflict,
+    Draft,
+    FencedOut,
+    Kind,
+    Manifest,
+    MethodReference,
+    NotFound,
+    Outcome,
+    Store,
+    TaskEntry,
+    Timeline,
+)
+
+log = logging.getLogger(__name__)
+
+RELEASED = "a rollback undid this batch before its prompt was trained; send it again to learn it"
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """What a learner wants to append: the parts of a manifest that change from entry to entry."""
+
+    kind: Kind
+    knowledge: Knowledge
+    blobs: dict[str, str]
+    batches: Sequence[str] = ()
+    decided: Sequence[str] = ()
+    gate: dict[str, Any] | None = None
+    metrics: dict[str, float | int | str] = field(default_factory=dict)
+
+
+class Publisher:
+    """Appends for one learner, under one epoch."""
+
+    def __init__(self, store: Store, writer: str, backbone: str, method: MethodReference) -> None:
+        self._store = store
+        self._writer = writer
+        self._backbone = backbone
+        self._method = method
+        self._epoch = 0
+
+    def fence(self) -> None:
+        """Begin a new epoch: no learner of an older one can commit from here on."""
+        self._epoch = self._store.fence(self._writer)
+
+    def timeline(self) -> Timeline:
+        """The log so far. Raises Superseded once another learner has begun an epoch."""
+        timeline = self._store.timeline()
+        if timeline.epoch > self._epoch:
+            raise Superseded(f"epoch {timeline.epoch} has begun, this learner's is {self._epoch}")
+        return timeline
+
+    def append(self, entry: Entry, parent: Manifest | None) -> Manifest | None:
+        """Commit an entry that was worked out on top of `parent`.
+
+        None where live is no longer `parent` or somebody else took the number: look again.
+        """
+        timeline = self.timeline()
+        version = None if parent is None else parent.version
+        if timeline.live != version:
+            return None
+        try:
+            manifest = self._store.append(self._draft(entry, version), after=timeline.head)
+        except Conflict:
+            log.info("another writer committed first; looking again")
+            return None
+        except FencedOut as error:
+            raise Superseded(str(error)) from error
+        for batch_id in manifest.decided:
+            self._settle(batch_id, manifest)
+        return manifest
+
+    def settle_decided(self, timeline: Timeline) -> None:
+        """Settle what was decided and not settled, by whomever. Repeating it changes nothing."""
+        for batch_id, version in timeline.decided.items():
+            if self._store.intake.outcome(batch_id) is None:
+                self._settle(batch_id, self._store.manifest(version))
+
+    def fail(self, batch: Batch, reason: str) -> None:
+        """Settle a batch that no manifest will ever name."""
+        log.warning("batch %s cannot be learnt: %s", batch.id, reason)
+        outcome = Outcome(batch=batch.id, task=batch.task, status="failed", error=reason)
+        self._store.intake.settle(outcome)
+
+    def _settle(self, batch_id: str, manifest: Manifest) -> None:
+        try:
+            task = self._store.intake.read(batch_id).task
+        except NotFound:
+            return  # settled by a twin of this learner
+        if manifest.kind is Kind.REFRESH and batch_id not in manifest.batches:
+            outcome = Outcome(batch=batch_id, task=task, status="failed", error=RELEASED)
+        else:
+            outcome = Outcome(
+                batch=batch_id, task=task, status="published", version=manifest.version
+            )
+        self._store.intake.settle(outcome)
+
+    def _draft(self, entry: Entry, parent: int | None) -> Draft:
+        return Draft(
+            kind=entry.kind,
+            parent=parent,
+            epoch=self._epoch,
+            writer=self._writer,
+            backbone=self._backbone,
+            method=self._method,
+            labels=entry.knowledge.labels,
+            tasks=task_entries(entry.knowledge),
+            blobs=entry.blobs,
+            batches=tuple(entry.batches),
+            decided=tuple(entry.decided),
+            gate=entry.gate,
+            metrics={**entry.knowledge.head_report, **entry.metrics},
+        )
+
+
+def task_entries(knowledge: Knowledge) -> dict[str, TaskEntry]:
+    """What a manifest says about each task. Rows as `ContentReader` numbers them."""
+    prompted = sorted(name for name, task in knowledge.tasks.items() if task.prompt is not None)
+    return {
+        name: TaskEntry(
+            classes=len(task.examples.labels),
+            examples=sum(task.examples.seen.values()),
+            row=prompted.index(name) + 1 if name in prompted else None,
+            mode="prompt" if name in prompted else "aggregate",
+        )
+        for name, task in knowledge.tasks.items()
+    }
+
+
+def descends(store: Store, live: Manifest | None, version: int) -> bool:
+    """Whether live's content grew out of a version's (not so once a rollback went behind it)."""
+    while live is not None and live.version > version:
+        before = live.source if live.source is not None else live.parent
+        live = None if before is None else store.manifest(before)
+    return live is not None and live.version == version
