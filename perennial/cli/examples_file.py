@@ -57,7 +57,7 @@ def _read_csv(path: Path, file: TextIO) -> Iterator[Example]:
                 )
             yield _example(path, line, row, row["text"])
     except csv.Error as error:
-        raise ExamplesFileError(path, rows.line_num, f"{error}; check the quotes") from error
+        raise ExamplesFileError(path, rows.reader.line_num, f"{error}; check the quotes") from error
 
 
 def _check_header(path: Path, names: Any) -> None:

@@ -148,7 +148,9 @@ def test_a_key_that_cannot_stand_in_a_header_is_refused_without_showing_it(key: 
     assert key not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "ftp://there", "", "http://", "http://host:port"])
+@pytest.mark.parametrize(
+    "url", ["localhost:8000", "ftp://there", "", "http://", "http://host:port"]
+)
 def test_a_url_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="URL"):
         Client(url)

@@ -1,0 +1,42 @@
+"""`perennial serve`"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+from perennial.cli.settings_flags import flags_of, settings_from
+from serving.settings import Settings
+
+ENGINES = {"local": "serving.local", "ray": "serving.application"}
+"""Where `run(settings)` lies for each engine; imported when chosen: Ray is slow to import."""
+
+
+class _LongNames(click.Command):
+    """Help with each description under its flag: side by side there is no room for both."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        records = [record for one in self.get_params(ctx) if (record := one.get_help_record(ctx))]
+        with formatter.section("Options"):
+            formatter.write_dl(records, col_max=_INDENT)
+
+
+_INDENT = 4  # columns
+
+
+@click.command(cls=_LongNames)
+@click.option("--check", is_flag=True, help="Check the settings, print them as JSON, and end.")
+@flags_of(Settings)
+def serve(check: bool, **given: Any) -> None:
+    """Start a server.
+
+    A setting's value comes from the first of these that names it: flag, environment variable, the
+    TOML file of --config, default.
+    """
+    settings = settings_from(Settings, given)
+    if check:
+        click.echo(settings.model_dump_json(indent=2))
+        return
+    import_module(ENGINES[settings.engine]).run(settings)

@@ -1,0 +1,250 @@
+"""The commands, as a user calls them, against a small real server."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Protocol
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from perennial.cli import COMMANDS, main
+from perennial.cli.lazy import LazyGroup
+from tests.perennial.small_server import SmallServer
+
+
+class Run(Protocol):
+    def __call__(self, *arguments: object, code: int = 0) -> Result: ...
+
+
+@pytest.fixture
+def run(server: SmallServer) -> Run:
+    """Calls `perennial …` with PERENNIAL_URL set, and checks the exit code."""
+
+    def call(*arguments: object, code: int = 0) -> Result:
+        environment = {"PERENNIAL_URL": server.url, "COLUMNS": "200"}
+        result = CliRunner().invoke(main, [str(one) for one in arguments], env=environment)
+        assert result.exit_code == code, result.output
+        assert "Traceback" not in result.output
+        return result
+
+    return call
+
+
+@pytest.fixture
+def examples(tmp_path: Path) -> Path:
+    path = tmp_path / "examples.csv"
+    path.write_text("text,label\n" + "".join(f"text {n},label {n % 2}\n" for n in range(5)))
+    return path
+
+
+def test_help_lists_every_command_and_imports_none() -> None:
+    program = (
+        "import sys; from perennial.cli import main; main(['--help'], standalone_mode=False); "
+        "slow = {'httpx', 'pydantic', 'rich', 'benchmarks', 'serving', 'numpy', 'torch'}; "
+        "assert not slow & set(sys.modules), slow & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for name in (*COMMANDS, "bench"):
+        assert f"\n  {name} " in done.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_of_its_own(run: Run, name: str) -> None:
+    said = run(name, "--help").stdout
+    assert said.startswith(f"Usage: main {name} ")
+    assert ("--json" in said) == (name != "serve")
+
+
+def test_version(run: Run) -> None:
+    assert version("perennial") in run("--version").stdout
+
+
+@pytest.mark.parametrize("address", ["no_such_room:bench", "perennial:nothing", "json:loads"])
+def test_a_plug_in_that_cannot_be_loaded_is_named(address: str) -> None:
+    group = LazyGroup("x", commands_at={"bad": (address, "")}, plugins="nobody")
+    result = CliRunner().invoke(group, ["bad"])
+    assert result.exit_code == 1
+    assert address in result.stderr
+
+
+def test_a_plug_in_cannot_take_a_name_that_is_taken() -> None:
+    group = LazyGroup(
+        "x", commands_at={"bench": ("perennial.cli.info:info", "")}, plugins="perennial.commands"
+    )
+    command = group.get_command(click.Context(group), "bench")
+    assert command is not None
+    assert command.name == "info"
+
+
+def test_learn_sends_in_batches_and_waits_until_published(
+    run: Run, server: SmallServer, examples: Path
+) -> None:
+    server.events = [
+        ("progress", {"task": "mail", "phase": "training", "epoch": 1, "epochs": 3, "loss": 0.5}),
+        ("progress", {"task": "other", "phase": "training"}),
+    ]
+    result = run("learn", "mail", examples, "--batch-size", 2)
+    sent = [one.body["examples"] for one in server.calls("/v1/tasks/mail/examples")]
+    assert [len(one) for one in sent] == [2, 2, 1]
+    assert sent[2] == [{"input": "text 4", "label": "label 0"}]
+    assert result.stdout == "5 examples of mail: published in version 8\n"
+    assert "5/5" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("wait", "status"), [("none", "queued"), ("refreshed", "refreshed"), ("published", "published")]
+)
+def test_learn_waits_as_told_and_prints_json(
+    run: Run, examples: Path, wait: str, status: str
+) -> None:
+    result = run("learn", "mail", examples, "--wait", wait, "--json")
+    assert [one["status"] for one in json.loads(result.stdout)["batches"]] == [status]
+    assert result.stderr == ""
+
+
+def test_learn_ends_with_1_when_the_batch_fails(
+    run: Run, server: SmallServer, examples: Path
+) -> None:
+    server.ends_as = "failed"
+    result = run("learn", "mail", examples, code=1)
+    assert "Error: batch b1 failed: no such label" in result.stderr
+
+
+def test_learn_ends_with_1_when_it_takes_too_long(run: Run, examples: Path) -> None:
+    assert "not lost" in run("learn", "mail", examples, "--timeout", 0, code=1).stderr
+
+
+def test_learn_sends_nothing_of_a_file_with_a_bad_line(
+    run: Run, server: SmallServer, examples: Path
+) -> None:
+    with examples.open("a") as file:
+        file.write("no label\n")
+    assert f"{examples}:7: " in run("learn", "mail", examples, "--batch-size", 1, code=1).stderr
+    assert server.seen == []
+
+
+def test_classify_prints_a_table(run: Run, examples: Path) -> None:
+    run("learn", "mail", examples, "--wait", "none")
+    lines = run("classify", "first", "s" * 80, "--task", "mail").stdout.splitlines()
+    assert lines[0].split() == ["input", "class", "score", "novelty"]
+    assert lines[1].split() == ["first", "mail/label", "0", "0.500", "0.250"]
+    assert lines[2].split() == ["mail/label", "1", "0.333"]
+    assert lines[3].split()[0] == "s" * 59 + "…"
+
+
+def test_classify_reads_files_and_prints_json(
+    run: Run, server: SmallServer, tmp_path: Path
+) -> None:
+    (tmp_path / "texts.txt").write_text("\ufeffone\n\ntwo\n")
+    (tmp_path / "cat.PNG").write_bytes(b"\x89PNG")
+    result = run(
+        "classify", "zero", "--file", tmp_path / "texts.txt", "--file", tmp_path / "cat.PNG",
+        "--json", "--version", 3, "--min-version", 2, "--top-k", 1,
+    )  # fmt: skip
+    assert server.seen[0].body == {
+        "inputs": ["zero", "one", "two", {"image": "iVBORw=="}],
+        "top_k": 1,
+        "version": 3,
+        "min_version": 2,
+    }
+    assert json.loads(result.stdout)["version"] == 3
+
+
+def test_classify_splits_many_inputs_into_calls(
+    run: Run, server: SmallServer, tmp_path: Path
+) -> None:
+    (tmp_path / "texts.txt").write_text("text\n" * 70)
+    result = run("classify", "--file", tmp_path / "texts.txt", "--json")
+    assert [len(one.body["inputs"]) for one in server.seen] == [32, 32, 6]
+    assert [len(json.loads(line)["results"]) for line in result.stdout.splitlines()] == [32, 32, 6]
+
+
+def test_classify_says_what_it_lacks(run: Run, tmp_path: Path) -> None:
+    assert "Nothing to classify" in run("classify", code=2).stderr
+    (tmp_path / "binary.dat").write_bytes(b"\xff\xfe\x00")
+    assert "neither UTF-8 text" in run("classify", "--file", tmp_path / "binary.dat", code=2).stderr
+
+
+def test_tasks_versions_promote_and_forget(run: Run, examples: Path) -> None:
+    run("learn", "mail", examples, "--wait", "none")
+    assert run("tasks").stdout.split() == ["task", "classes", "examples", "mail", "2", "10"]
+    assert json.loads(run("tasks", "--json").stdout)[0]["classes"] == ["label 0", "label 1"]
+    rows = [line.split() for line in run("versions").stdout.splitlines()]
+    assert rows[1:] == [
+        ["live", "8", "train", "2030-01-01T00:00:00Z"],
+        ["7", "refresh", "2030-01-01T00:00:00Z"],
+    ]
+    assert json.loads(run("versions", "--json").stdout)["live"] == 8
+    assert "version 9 is live" in run("promote", 7).stdout
+    assert json.loads(run("promote", 7, "--json").stdout)["source"] == 7
+    run("promote", "seven", code=2)
+    run("forget", "mail", code=1)  # nobody says yes
+    assert run("forget", "mail", "--yes").stdout == "mail is forgotten\n"
+    assert json.loads(run("tasks", "--json").stdout) == []
+
+
+def test_info(run: Run) -> None:
+    assert '{"name": "minilm"}' in run("info").stdout
+    assert json.loads(run("info", "--json").stdout)["name"] == "perennial"
+
+
+def test_watch_prints_events_until_the_stream_or_the_count_ends(
+    run: Run, server: SmallServer
+) -> None:
+    server.events = [
+        ("published", {"kind": "published", "at": 0.0, "version": 8, "task": None}),
+        ("swapped", {"version": 8}),
+    ]
+    first, second = run("watch").stdout.splitlines()
+    assert first.split()[1:] == ["published", "version=8"]
+    assert second.split()[1:] == ["swapped", "version=8"]
+    (line,) = run("watch", "--json", "--count", 1).stdout.splitlines()
+    assert json.loads(line)["event"] == "published"
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [
+        (401, "PERENNIAL_KEY"),
+        (403, "scope"),
+        (404, "no such thing"),
+        (409, "in a moment"),
+        (413, "--batch-size"),
+    ],
+)
+def test_a_refusal_is_one_line_with_a_remedy(
+    run: Run, server: SmallServer, status: int, remedy: str
+) -> None:
+    server.refuse(status, detail="no such thing")
+    (line,) = run("promote", 3, code=1).stderr.splitlines()
+    assert line.startswith("Error: no such thing")
+    assert remedy in line
+
+
+def test_no_server_says_how_to_start_one(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    assert "perennial serve" in run("promote", 3, "--url", url, code=1).stderr
+
+
+def test_key_from_flag_or_environment_reaches_the_server(run: Run, server: SmallServer) -> None:
+    run("info", "--key", "secret")
+    assert server.seen[0].headers["authorization"] == "Bearer secret"
+    CliRunner().invoke(main, ["info", "--url", server.url], env={"PERENNIAL_KEY": "other"})
+    assert server.seen[1].headers["authorization"] == "Bearer other"
+
+
+@pytest.mark.parametrize("command", [["info"], ["learn", "mail", "{examples}"]])
+def test_a_url_that_is_none_is_a_mistake_of_usage(
+    run: Run, examples: Path, command: list[str]
+) -> None:
+    arguments = [one.format(examples=examples) for one in command]
+    assert "must look like" in run(*arguments, "--url", "nowhere", code=2).stderr
