@@ -13,7 +13,7 @@ from torch import Tensor
 from backbones.arrays import FloatArray, IntArray
 from backbones.bank import Bank, TokenBank
 from backbones.description import Description
-from backbones.errors import ShapeMismatch
+from backbones.errors import ShapeMismatch, UnsupportedModel
 from backbones.inputs import Input, Preprocessed
 from backbones.lower import LowerStates
 from backbones.micro_batches import micro_batches
@@ -203,7 +203,10 @@ class TorchTextBackbone:
         text = self._collated(batch, part)
         context = PassContext(stop=self.description.first_prompted)
         self._encoder.hidden(text.inputs(), text.mask, context)
-        assert context.stopped is not None  # the first prompted layer exists, so it was reached
+        if context.stopped is None:
+            raise UnsupportedModel(
+                f"backbone {self.description.name!r}: its layers do not get the context of a pass"
+            )
         return context.stopped[text.mask.bool()]
 
     def _watched(
