@@ -21,4 +21,4 @@ def forget(connection: Connection, task: str, yes: bool) -> None:
     if connection.json:
         print_json(answer)
     else:
-        click.echo(f"{task} is forgotten")
+        click.echo(f"{answer.task}: {answer.status}")

@@ -93,4 +93,8 @@ def _wait(
 def _summary(task: str, total: int, batches: Sequence[Batch]) -> str:
     last = batches[-1]
     learnt = f"{total} examples of {task}: {last.status}"
-    return f"{learnt} in version {last.version}" if last.version is not None else learnt
+    if last.version is not None:
+        learnt += f" in version {last.version}"
+    if any(one.gate_refused for one in batches):
+        learnt += "; the gate kept new prompts from going live (see `perennial versions`)"
+    return learnt

@@ -30,6 +30,15 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     out.print(table, width=None if out.is_terminal else _PIPE_WIDTH, crop=out.is_terminal)
 
 
+def print_members(answer: BaseModel) -> None:
+    """A table of all members of one result, structured ones as JSON."""
+    rows = [
+        (name, json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value)
+        for name, value in answer.model_dump(mode="json").items()
+    ]
+    print_table(("what", "value"), rows)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from perennial.client import Batch, Event
 
 _STEPS = {
-    "queued": 0, "refreshed": 1, "training": 2, "evaluating": 3, "published": 4, "rejected": 4,
+    "queued": 0, "refreshed": 1, "training": 2, "evaluating": 3, "published": 4,
 }  # fmt: skip
 _LAST_STEP = 4
 

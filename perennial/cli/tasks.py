@@ -18,11 +18,9 @@ def tasks(connection: Connection) -> None:
     if connection.json:
         print_json(known)
     else:
-        print_table(("task", "classes", "examples"), [_row(one) for one in known])
+        print_table(("task", "labels", "examples", "own prompt"), [_row(one) for one in known])
 
 
 def _row(task: Task) -> tuple[object, ...]:
-    extra = task.model_extra or {}
-    classes = extra.get("classes")
-    count = len(classes) if isinstance(classes, list | dict) else classes
-    return (task.task, count, extra.get("examples"))
+    own = None if task.own_prompt is None else "yes" if task.own_prompt else "no"
+    return (task.task, len(task.labels), task.examples, own)

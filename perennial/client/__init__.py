@@ -24,6 +24,7 @@ from perennial.client.events import Event
 from perennial.client.results import (
     Batch,
     Classification,
+    Forgetting,
     Info,
     Prediction,
     Result,
@@ -42,6 +43,7 @@ __all__ = [
     "Conflict",
     "Event",
     "Forbidden",
+    "Forgetting",
     "Info",
     "Invalid",
     "Malformed",

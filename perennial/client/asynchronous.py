@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import httpx
 from tenacity import AsyncRetrying
@@ -14,7 +14,15 @@ from perennial.client import calls, connection
 from perennial.client.calls import Call, Input, LabelledInput
 from perennial.client.errors import problem_from
 from perennial.client.events import Event, EventParser
-from perennial.client.results import Batch, Classification, Info, Task, Version, Versions
+from perennial.client.results import (
+    Batch,
+    Classification,
+    Forgetting,
+    Info,
+    Task,
+    Version,
+    Versions,
+)
 from perennial.client.retries import Retries, unreachable
 from perennial.client.waiting import Until, Wait
 
@@ -83,13 +91,13 @@ class AsyncClient:
         """See `Client.task`."""
         return await self._send(calls.task(name))
 
-    async def forget(self, task: str) -> dict[str, Any]:
+    async def forget(self, task: str) -> Forgetting:
         """See `Client.forget`."""
         return await self._send(calls.forget(task))
 
-    async def versions(self) -> Versions:
+    async def versions(self, limit: int | None = None, before: int | None = None) -> Versions:
         """See `Client.versions`."""
-        return await self._send(calls.versions())
+        return await self._send(calls.versions(limit, before))
 
     async def version(self, number: int) -> Version:
         """See `Client.version`."""
@@ -147,7 +155,7 @@ class AsyncClient:
     async def _send_once(self, call: Call[T]) -> T:
         try:
             response = await self._http.request(
-                call.method, call.path, json=call.body, headers=call.headers
+                call.method, call.path, params=call.query, json=call.body, headers=call.headers
             )
         except httpx.RequestError as error:
             raise unreachable(error, self._http.base_url) from error

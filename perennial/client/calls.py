@@ -19,6 +19,7 @@ from perennial.client.errors import UnexpectedAnswer
 from perennial.client.results import (
     Batch,
     Classification,
+    Forgetting,
     Info,
     Task,
     Version,
@@ -43,6 +44,7 @@ class Call(Generic[T]):
     path: str
     read: Callable[[httpx.Response], T]
     body: dict[str, Any] | None = None
+    query: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     repeatable: bool = False
 
@@ -54,11 +56,10 @@ def classify(
     version: int | None,
     min_version: int | None,
 ) -> Call[Classification]:
-    asked = {"task": task, "version": version, "min_version": min_version}
     body = {
         "inputs": [_input(one) for one in _many(inputs)],
         "top_k": top_k,
-        **{name: value for name, value in asked.items() if value is not None},
+        **_given(task=task, version=version, min_version=min_version),
     }
     return Call("POST", "/v1/classify", _as(Classification), body, repeatable=True)
 
@@ -87,12 +88,12 @@ def task(name: str) -> Call[Task]:
     return _get(f"/v1/tasks/{_segment(name)}", _as(Task))
 
 
-def forget(name: str) -> Call[dict[str, Any]]:
-    return Call("DELETE", f"/v1/tasks/{_segment(name)}", _members)
+def forget(name: str) -> Call[Forgetting]:
+    return Call("DELETE", f"/v1/tasks/{_segment(name)}", _as(Forgetting))
 
 
-def versions() -> Call[Versions]:
-    return _get("/v1/versions", _as(Versions))
+def versions(limit: int | None, before: int | None) -> Call[Versions]:
+    return _get("/v1/versions", _as(Versions), _given(limit=limit, before=before))
 
 
 def version(number: int) -> Call[Version]:
@@ -107,8 +108,15 @@ def info() -> Call[Info]:
     return _get("/v1/info", _as(Info))
 
 
-def _get(path: str, read: Callable[[httpx.Response], T]) -> Call[T]:
-    return Call("GET", path, read, repeatable=True)
+def _get(
+    path: str, read: Callable[[httpx.Response], T], query: dict[str, Any] | None = None
+) -> Call[T]:
+    return Call("GET", path, read, query=query or {}, repeatable=True)
+
+
+def _given(**asked: Any) -> dict[str, Any]:
+    """Only what was asked for: the rest is the server's to decide."""
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def _segment(name: str) -> str:

@@ -5,6 +5,7 @@ Members without a field here are kept: `result.model_extra`, and in `result.mode
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -29,8 +30,8 @@ class Prediction(Answer):
 class Result(Answer):
     """The answer to one input, best prediction first.
 
-    id: name of this answer, by which a true label can be sent later; novelty: how far the input
-    lies from everything learnt, as a quantile of the training examples' own distances.
+    id: name of this answer, for sending the true label later; novelty: from 0 (like what was
+    learnt) to 1 (unlike all of it), None where it is not known.
     """
 
     id: str | None = None
@@ -51,40 +52,78 @@ class Classification(Answer):
 
 
 class Batch(Answer):
-    """Where a batch of examples stands.
+    """Where a batch of examples stands; `published` and `failed` are final.
 
-    version: the version that holds it, None while queued; error: why it failed.
+    version: the version that holds it, None while queued; gate_refused: its labels are served, but
+    its new prompts did not go live; error: why it failed; examples: how many, until it is settled.
     """
 
     batch: str
     task: str
     status: Status
     version: int | None = None
+    gate_refused: bool = False
     error: str | None = None
     examples: int | None = None
 
 
 class Task(Answer):
-    """A task the server knows."""
+    """A task the server knows.
+
+    labels: those it predicts now; declared_labels: those it may have, None where nobody declared
+    it; examples: how many it was taught with; own_prompt: whether it has a prompt of its own;
+    version: the live version, None where that does not know the task yet.
+    """
 
     task: str
+    labels: tuple[str, ...] = ()
+    declared_labels: tuple[str, ...] | None = None
+    examples: int | None = None
+    own_prompt: bool | None = None
+    version: int | None = None
+
+
+class Forgetting(Answer):
+    """A task that is being forgotten."""
+
+    task: str
+    status: str
 
 
 class Version(Answer):
-    """One immutable published state, with its provenance and gate report."""
+    """One immutable published state.
+
+    live: whether unpinned requests get it; kind: why it was published; source: the version a
+    rollback or promotion took its content from; batches: what it learnt first; decided: the
+    batches whose prompts it decided; gate: the gate's report.
+    """
 
     version: int
+    live: bool = False
     kind: str
-    created_at: str | None = None
+    created_at: datetime | None = None
+    parent: int | None = None
+    source: int | None = None
+    batches: tuple[str, ...] = ()
+    decided: tuple[str, ...] = ()
     gate: dict[str, Any] | None = None
 
 
 class Versions(Answer):
-    """The history, and which of it is live (None before the first)."""
+    """A page of the history, newest first.
+
+    live: the live version, None before the first; before: what to ask for to get the next page,
+    None on the last.
+    """
 
     live: int | None
     versions: tuple[Version, ...]
+    before: int | None = None
 
 
 class Info(Answer):
-    """What the server is: backbone, engine, limits, fallbacks."""
+    """What the server is and holds. limits: by name; trouble: what does not work as it should."""
+
+    version: int | None = None
+    limits: dict[str, Any] = {}
+    trouble: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import httpx
 from tenacity import Retrying
@@ -14,7 +14,15 @@ from perennial.client import calls, connection
 from perennial.client.calls import Call, Input, LabelledInput
 from perennial.client.errors import problem_from
 from perennial.client.events import Event, parse
-from perennial.client.results import Batch, Classification, Info, Task, Version, Versions
+from perennial.client.results import (
+    Batch,
+    Classification,
+    Forgetting,
+    Info,
+    Task,
+    Version,
+    Versions,
+)
 from perennial.client.retries import Retries, unreachable
 from perennial.client.waiting import Until, Wait
 
@@ -93,13 +101,13 @@ class Client:
         """One task with its classes. Raises NotFound."""
         return self._send(calls.task(name))
 
-    def forget(self, task: str) -> dict[str, Any]:
+    def forget(self, task: str) -> Forgetting:
         """Forget a task: exactly from the head, from prompts by retraining. Raises NotFound."""
         return self._send(calls.forget(task))
 
-    def versions(self) -> Versions:
-        """The history, and which version is live."""
-        return self._send(calls.versions())
+    def versions(self, limit: int | None = None, before: int | None = None) -> Versions:
+        """A page of the history, newest first: at most `limit`, all below `before`."""
+        return self._send(calls.versions(limit, before))
 
     def version(self, number: int) -> Version:
         """One version with its provenance and gate report. Raises NotFound."""
@@ -154,7 +162,7 @@ class Client:
     def _send_once(self, call: Call[T]) -> T:
         try:
             response = self._http.request(
-                call.method, call.path, json=call.body, headers=call.headers
+                call.method, call.path, params=call.query, json=call.body, headers=call.headers
             )
         except httpx.RequestError as error:
             raise unreachable(error, self._http.base_url) from error

@@ -7,16 +7,13 @@ from collections.abc import Callable
 from typing import Literal
 
 from perennial.client.errors import BatchFailed, WaitTimedOut
-from perennial.client.results import Batch
+from perennial.client.results import Batch, Status
 
 Until = Literal["published", "refreshed"]
 
-DECIDED = frozenset({"published", "rejected"})
-"""The batch's prompts are decided; `rejected` means the gate kept the version before."""
-
-_REACHED: dict[Until, frozenset[str]] = {
-    "refreshed": DECIDED | {"refreshed", "training", "evaluating"},
-    "published": DECIDED,
+_REACHED: dict[Until, frozenset[Status]] = {
+    "refreshed": frozenset({"refreshed", "training", "evaluating", "published"}),
+    "published": frozenset({"published"}),
 }
 _FIRST_PAUSE = 0.05  # seconds: a refresh takes about this long
 _LONGEST_PAUSE = 1.0

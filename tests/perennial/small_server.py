@@ -42,6 +42,7 @@ class SmallServer:
     batches: dict[str, dict[str, Any]] = field(default_factory=dict)
     labels: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     ends_as: str = "published"
+    gate_refuses: bool = False
 
     def refuse(self, status: int, *, retry_after: int | None = None, **members: Any) -> None:
         """Answer the next request, whatever it is, with this problem."""
@@ -117,9 +118,9 @@ class SmallServer:
         step = known["step"]
         known["step"] = min(step + 1, len(STEPS) - 1)
         status = self.ends_as if step == len(STEPS) - 1 else STEPS[step]
+        told = {"version": 8 if step else None, "gate_refused": self.gate_refuses}
         error = "no such label" if status == "failed" else None
-        version = 8 if step else None
-        return {**known, "status": status, "version": version, "error": error}
+        return {**known, **told, "status": status, "error": error}
 
     async def _tasks(self) -> dict[str, Any]:
         known = [self._described(task) for task in sorted(self.labels)]
@@ -132,14 +133,17 @@ class SmallServer:
         return JSONResponse(self._described(task))
 
     def _described(self, task: str) -> dict[str, Any]:
-        return {"task": task, "classes": self.labels[task], "examples": 10}
+        return {"task": task, "labels": self.labels[task], "examples": 10, "own_prompt": True}
 
     async def _forget(self, task: str) -> dict[str, Any]:
         del self.labels[task]
-        return {"version": 9}
+        return {"task": task, "status": "forgetting"}
 
-    async def _versions(self) -> dict[str, Any]:
-        return {"live": 8, "versions": [_version(8, "train"), _version(7, "refresh")]}
+    async def _versions(self, limit: int = 50, before: int | None = None) -> dict[str, Any]:
+        known = [_version(8, "train"), _version(7, "refresh")]
+        below = [one for one in known if before is None or one["version"] < before]
+        rest = below[limit - 1]["version"] if limit < len(below) else None
+        return {"live": 8, "versions": below[:limit], "before": rest}
 
     async def _version(self, number: int) -> dict[str, Any]:
         return _version(number, "train")
@@ -148,7 +152,8 @@ class SmallServer:
         return {**_version(9, "rollback"), "source": number}
 
     async def _info(self) -> dict[str, Any]:
-        return {"name": "perennial", "backbone": {"name": "minilm"}}
+        limits = {"inputs": 256, "deadline_seconds": 30.0}
+        return {"name": "perennial", "backbone": {"name": "minilm"}, "limits": limits}
 
     async def _events(self) -> StreamingResponse:
         def stream() -> Iterator[str]:
@@ -160,7 +165,8 @@ class SmallServer:
 
 
 def _version(number: int, kind: str) -> dict[str, Any]:
-    return {"version": number, "kind": kind, "created_at": "2030-01-01T00:00:00Z", "gate": None}
+    created = "2030-01-01T00:00:00Z"
+    return {"version": number, "kind": kind, "created_at": created, "batches": ["b"], "epoch": 3}
 
 
 @contextmanager

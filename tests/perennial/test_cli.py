@@ -118,6 +118,11 @@ def test_learn_ends_with_1_when_the_batch_fails(
     assert "Error: batch b1 failed: no such label" in result.stderr
 
 
+def test_learn_says_where_the_gate_refused(run: Run, server: SmallServer, examples: Path) -> None:
+    server.gate_refuses = True
+    assert "the gate kept" in run("learn", "mail", examples).stdout
+
+
 def test_learn_ends_with_1_when_it_takes_too_long(run: Run, examples: Path) -> None:
     assert "not lost" in run("learn", "mail", examples, "--timeout", 0, code=1).stderr
 
@@ -175,19 +180,21 @@ def test_classify_says_what_it_lacks(run: Run, tmp_path: Path) -> None:
 
 def test_tasks_versions_promote_and_forget(run: Run, examples: Path) -> None:
     run("learn", "mail", examples, "--wait", "none")
-    assert run("tasks").stdout.split() == ["task", "classes", "examples", "mail", "2", "10"]
-    assert json.loads(run("tasks", "--json").stdout)[0]["classes"] == ["label 0", "label 1"]
+    assert run("tasks").stdout.splitlines()[1].split() == ["mail", "2", "10", "yes"]
+    assert json.loads(run("tasks", "--json").stdout)[0]["labels"] == ["label 0", "label 1"]
     rows = [line.split() for line in run("versions").stdout.splitlines()]
     assert rows[1:] == [
-        ["live", "8", "train", "2030-01-01T00:00:00Z"],
-        ["7", "refresh", "2030-01-01T00:00:00Z"],
+        ["live", "8", "train", "2030-01-01", "00:00:00", "1", "0"],
+        ["7", "refresh", "2030-01-01", "00:00:00", "1", "0"],
     ]
-    assert json.loads(run("versions", "--json").stdout)["live"] == 8
+    assert "versions --before 8" in run("versions", "--limit", 1).stderr
+    assert json.loads(run("versions", "--before", 8, "--json").stdout)["live"] == 8
+    assert ["batches", '["b"]'] in [row.split() for row in run("versions", 7).stdout.splitlines()]
     assert "version 9 is live" in run("promote", 7).stdout
     assert json.loads(run("promote", 7, "--json").stdout)["source"] == 7
     run("promote", "seven", code=2)
     run("forget", "mail", code=1)  # nobody says yes
-    assert run("forget", "mail", "--yes").stdout == "mail is forgotten\n"
+    assert run("forget", "mail", "--yes").stdout == "mail: forgetting\n"
     assert json.loads(run("tasks", "--json").stdout) == []
 
 

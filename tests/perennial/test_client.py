@@ -125,14 +125,21 @@ def test_names_are_quoted_in_the_path(do: Do, server: SmallServer) -> None:
 def test_tasks_versions_and_info(do: Do) -> None:
     do("learn", "mail", [("a", "x")])
     assert [one.task for one in do("tasks")] == ["mail"]
-    assert do("task", "mail").model_extra == {"classes": ["x"], "examples": 10}
-    assert do("forget", "mail") == {"version": 9}
+    assert (do("task", "mail").labels, do("task", "mail").examples) == (("x",), 10)
+    assert do("forget", "mail").status == "forgetting"
     assert do("tasks") == ()
     history = do("versions")
     assert (history.live, [one.kind for one in history.versions]) == (8, ["train", "refresh"])
-    assert do("version", 7).version == 7
-    assert (do("promote", 7).version, do("promote", 7).model_extra["source"]) == (9, 7)
+    assert do("version", 7).model_extra == {"epoch": 3}
+    assert (do("promote", 7).version, do("promote", 7).source) == (9, 7)
     assert do("info").model_dump()["backbone"] == {"name": "minilm"}
+
+
+def test_history_comes_in_pages(do: Do) -> None:
+    first = do("versions", limit=1)
+    assert ([one.version for one in first.versions], first.before) == ([8], 8)
+    last = do("versions", before=first.before)
+    assert ([one.version for one in last.versions], last.before) == ([7], None)
 
 
 def test_the_key_goes_with_every_call(kind: str, server: SmallServer) -> None:
