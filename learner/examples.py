@@ -96,7 +96,7 @@ class TaskExamples:
 
 
 def per_class_limit(classes: int, *, per_class: int, total: int, floor: int = 4) -> int:
-    """Examples each of `classes` classes may keep so that all stay within `total` (at least `floor`)."""
+    """Examples a class may keep so that all stay within `total`; never under `floor`."""
     return max(floor, min(per_class, total // max(1, classes)))
 
 

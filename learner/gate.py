@@ -46,7 +46,7 @@ def binomial_tail(wins: int, losses: int) -> float:
     tosses = wins + losses
     if tosses == 0:
         return 1.0
-    return sum(comb(tosses, k) for k in range(wins, tosses + 1)) / 2**tosses
+    return float(sum(comb(tosses, k) for k in range(wins, tosses + 1)) / 2**tosses)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """The learner: takes batches from the intake, publishes versions. One unit of work at a time.
 
 A unit is a *refresh* (all waiting batches into statistics and heads, a version at once) or a
-*training* (the prompt of one task, tried by the gate). Batches that arrive while a prompt trains are
-refreshed between its steps. All state is in the store: a learner that dies is replaced by another
-that reads it, and what was not committed is done again.
+*training* (the prompt of one task, tried by the gate). Batches that arrive while a prompt trains
+are refreshed between its steps. All state is in the store: a learner that dies is replaced by
+another that reads it, and what was not committed is done again.
 """
 
 from __future__ import annotations
@@ -103,8 +103,8 @@ class Learner:
         mine = self._backbone.description
         if live.backbone != mine.fingerprint:
             raise Unlearnable(
-                f"version {live.version} was learnt with backbone {live.backbone}, this learner has "
-                f"{mine.name} ({mine.fingerprint}); start it with that one or on another store"
+                f"version {live.version} was learnt with backbone {live.backbone}, this learner "
+                f"has {mine.name} ({mine.fingerprint}): start it with that one, or on another store"
             )
 
     # -- refresh

@@ -12,6 +12,7 @@ Keys and values are served with it; input tokens cannot be, so there it only wei
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -67,12 +68,12 @@ class Rows:
     def flat(self) -> NDArray[np.float64]:
         """`(R, L·S·H·W)`: every row as one vector, for rules that treat a row as a whole."""
         moved = np.moveaxis(self.values, ROW_AXIS, 0)
-        return moved.reshape(len(self), -1).astype(np.float64)
+        return moved.reshape(len(self), math.prod(moved.shape[1:])).astype(np.float64)
 
     def unflat(self, matrix: NDArray[np.float64], bias: FloatArray | None = None) -> Rows:
         """The inverse of `flat` for any number of rows; without `bias`, fresh rows."""
         layers, parts, heads, _, width = self.values.shape
-        split = matrix.reshape(-1, layers, parts, heads, width).astype(np.float32)
+        split = matrix.reshape(len(matrix), layers, parts, heads, width).astype(np.float32)
         values = np.ascontiguousarray(np.moveaxis(split, 0, ROW_AXIS))
         return fresh(values) if bias is None else Rows(values, bias)
 

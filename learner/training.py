@@ -1,4 +1,4 @@
-"""The slow path: a new prompt for one task, tried by the gate, and what follows from the verdicts."""
+"""The slow path: a new prompt for one task, tried by the gate, and what the verdicts lead to."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Decision:
 
 
 def is_trainable(task: TaskKnowledge, config: LearnerConfig) -> bool:
-    """Whether a task has enough to train a prompt on: two classes and a few rows that may be used."""
+    """Whether a task has enough to train on: two classes and a few rows that may be used."""
     fit = ~task.held_out
     classes = len(np.unique(task.targets[fit]))
     return config.method != "frozen" and classes >= 2 and int(fit.sum()) >= config.minimum_rows

@@ -1,0 +1,66 @@
+"""`perennial bench …`: claims of the documentation, as commands anybody can run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from benchmarks.stream import VARIANTS
+
+
+@click.group()
+def bench() -> None:
+    """Measure learning, swapping and cost on this machine."""
+
+
+@bench.command()
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="Folder of the data set (one *.json.gz with train and test rows).",
+)
+@click.option("--tasks", default=10, show_default=True, help="Tasks the classes are dealt into.")
+@click.option("--shots", default=16, show_default=True, help="Training examples a class.")
+@click.option("--seeds", default=3, show_default=True, help="Seeds 0, 1, … to run.")
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    type=click.Choice(list(VARIANTS)),
+    default=("frozen", "q-tuning"),
+    show_default=True,
+    help="May be repeated.",
+)
+@click.option("--backbone", default="minilm", show_default=True)
+@click.option("--threads", default=1, show_default=True, help="CPU threads of the encoder.")
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write the rows here; finished rows found there are not run again.",
+)
+def stream(
+    data: Path,
+    tasks: int,
+    shots: int,
+    seeds: int,
+    methods: tuple[str, ...],
+    backbone: str,
+    threads: int,
+    json_path: Path | None,
+) -> None:
+    """Learn a stream of tasks through the real learner and store, and print a table."""
+    from benchmarks.stream_report import run_all
+
+    run_all(
+        data=data,
+        tasks=tasks,
+        shots=shots,
+        seeds=range(seeds),
+        methods=methods,
+        backbone=backbone,
+        threads=threads,
+        json_path=json_path,
+    )

@@ -1,0 +1,148 @@
+"""One stream learnt by one method, through the real intake, learner, gate and store."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backbones import TrainableBackbone
+from benchmarks.examiner import Examiner
+from benchmarks.measures import average_incremental_accuracy, final_accuracy, forgetting
+from benchmarks.streams import Stream, StreamTask
+from learner.build import build_learner
+from learner.config import LearnerConfig
+from learner.content import ContentReader
+from learner.events import Event
+from learner.gate import GateConfig
+from prompt_store import Batch, Example, Kind, Store, batch_id
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "frozen": {"method": "frozen"},
+    "q-tuning": {"method": "q-tuning"},
+    "q-tuning-open": {"method": "q-tuning", "gate": GateConfig(mode="open")},
+    "sequential": {"method": "sequential"},
+    "sequential-open": {"method": "sequential", "gate": GateConfig(mode="open")},
+}
+"""What `--method` may name: settings of the learner. "-open": every candidate goes live."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """The result of one stream, method and seed. Accuracies are fractions."""
+
+    stream: str
+    method: str
+    seed: int
+    final_accuracy: float
+    average_incremental_accuracy: float
+    forgetting: float
+    task_given_accuracy: float
+    task_given_forgetting: float
+    cpu_seconds_per_task: list[float]
+    refresh_cpu_seconds_per_task: list[float]
+    bytes_per_version: list[int]
+    versions: int
+    candidates_refused: int
+    accuracy_matrix: list[list[float | None]] = field(repr=False)
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def run_stream(
+    stream: Stream,
+    variant: str,
+    backbone: TrainableBackbone,
+    config: LearnerConfig,
+    *,
+    emit: Callable[[Event], None],
+    examined: Callable[[int], None] = lambda rows: None,
+    learnt: Callable[[StreamTask], None] = lambda task: None,
+) -> Row:
+    """Learn a stream task by task in a store of its own and examine what is live after each."""
+    with tempfile.TemporaryDirectory(prefix="perennial-bench-") as folder:
+        store = Store.open(folder)
+        learner = build_learner(store, backbone, config, emit=emit)
+        learner.start()
+        reader, examiner = ContentReader(store.blobs), Examiner(backbone, examined)
+        unnamed, named = _matrix(stream), _matrix(stream)
+        sizes, cpu = [_size(folder)], []
+        for j, task in enumerate(stream.tasks):
+            store.intake.accept(as_batch(task))
+            started = time.process_time()
+            while learner.step():
+                pass
+            cpu.append(time.process_time() - started)
+            sizes.append(_size(folder))
+            content = reader.read(store.manifest(store.timeline().live or 0))
+            marks = examiner.examine(content, stream.tasks[: j + 1])
+            unnamed[: j + 1, j] = list(marks.unnamed.values())
+            named[: j + 1, j] = list(marks.named.values())
+            learnt(task)
+        return _row(stream, variant, store, unnamed, named, cpu, sizes)
+
+
+def as_batch(task: StreamTask) -> Batch:
+    """A stream's task as one POST would carry it."""
+    examples = tuple(
+        Example(id=str(i), label=label, text=text) for i, (text, label) in enumerate(task.train)
+    )
+    body = "".join(f"{e.label}\n{e.text}\n" for e in examples)
+    return Batch(
+        id=batch_id(),
+        task=task.name,
+        received_at=datetime.now(UTC),
+        body_digest=sha256(body.encode()).hexdigest(),
+        examples=examples,
+    )
+
+
+def _row(
+    stream: Stream,
+    variant: str,
+    store: Store,
+    unnamed: np.ndarray[Any, np.dtype[np.float64]],
+    named: np.ndarray[Any, np.dtype[np.float64]],
+    cpu: list[float],
+    sizes: list[int],
+) -> Row:
+    manifests = [store.manifest(n) for n in range(1, store.timeline().head + 1)]
+    learnt = [m for m in manifests if m.kind is Kind.REFRESH and m.batches]
+    return Row(
+        stream=stream.name,
+        method=variant,
+        seed=stream.seed,
+        final_accuracy=final_accuracy(unnamed),
+        average_incremental_accuracy=average_incremental_accuracy(unnamed),
+        forgetting=forgetting(unnamed),
+        task_given_accuracy=final_accuracy(named),
+        task_given_forgetting=forgetting(named),
+        cpu_seconds_per_task=[round(seconds, 3) for seconds in cpu],
+        refresh_cpu_seconds_per_task=[
+            round(float(m.metrics["refresh_cpu_seconds"]), 3) for m in learnt
+        ],
+        bytes_per_version=[int(after - before) for before, after in pairwise(sizes)],
+        versions=sum(m.kind.goes_live for m in manifests),
+        candidates_refused=sum(
+            m.kind is Kind.CANDIDATE and not (m.gate or {}).get("accepted") for m in manifests
+        ),
+        accuracy_matrix=[[None if np.isnan(a) else float(a) for a in row] for row in unnamed],
+    )
+
+
+def _matrix(stream: Stream) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.full((len(stream.tasks), len(stream.tasks)), np.nan)
+
+
+def _size(folder: str) -> int:
+    return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())

@@ -1,0 +1,99 @@
+"""A learner at work: looks for units of work until told to stop, gives way to serving, survives.
+
+What goes wrong once is logged and tried again after a pause that grows; no batch is lost by it,
+because nothing is taken out of the intake before a version names it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import Callable
+
+from backbones import TrainableBackbone
+from learner.build import build_learner
+from learner.config import LearnerConfig
+from learner.errors import Cancelled, Superseded
+from learner.events import Emit, Event, discard
+from prompt_store import Store
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
+
+
+class Worker:
+    """Runs a learner in the calling thread. `wake` and `stop` may be called from any other."""
+
+    def __init__(
+        self,
+        store: Store,
+        load_backbone: Callable[[], TrainableBackbone],
+        config: LearnerConfig,
+        *,
+        writer: str,
+        emit: Emit = discard,
+    ) -> None:
+        self._store = store
+        self._load_backbone = load_backbone
+        self._config = config
+        self._writer = writer
+        self._emit = emit
+        self._woken = threading.Event()
+        self._stopped = threading.Event()
+
+    def wake(self) -> None:
+        """Look at the intake now instead of at the next poll."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """End after the step under way; a training is interrupted between its steps."""
+        self._stopped.set()
+        self._woken.set()
+
+    def run(self) -> None:
+        """Learn until stopped. Raises Superseded when another learner has taken over."""
+        give_way(self._config.niceness)
+        learner = build_learner(
+            self._store,
+            self._load_backbone(),
+            self._config,
+            writer=self._writer,
+            emit=self._emit,
+            stopping=self._stopped.is_set,
+        )
+        with contextlib.suppress(Cancelled):
+            self._persist(learner.start)
+            while not self._stopped.is_set():
+                if not self._persist(learner.step):
+                    self._rest(self._config.poll_seconds)
+
+    def _persist(self, act: Callable[[], bool | None]) -> bool:
+        """Act; on an unforeseen error pause and act again."""
+        pause = FIRST_PAUSE_SECONDS
+        while not self._stopped.is_set():
+            try:
+                return bool(act())
+            except (Superseded, Cancelled):
+                raise
+            except Exception as error:  # noqa: BLE001  the loop must outlive any single failure
+                log.exception("learning failed; trying again in %.1f s", pause)
+                self._emit(Event(kind="failed", message=f"{type(error).__name__}: {error}"))
+                self._rest(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        return False
+
+    def _rest(self, seconds: float) -> None:
+        self._woken.wait(seconds)
+        if not self._stopped.is_set():
+            self._woken.clear()
+
+
+def give_way(niceness: int) -> None:
+    """Let this process run behind others of the same user."""
+    current = os.getpriority(os.PRIO_PROCESS, 0)
+    if niceness > current:
+        os.setpriority(os.PRIO_PROCESS, 0, niceness)

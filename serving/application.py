@@ -1,0 +1,224 @@
+"""The application on Ray Serve: `Classifier` replicas that answer, one `Learner` that publishes.
+
+`build` is what a Serve config file or a KubeRay RayService names as `import_path`. The learner nudges
+every replica through `broadcast`; the store is the truth, and replicas poll it as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import ray
+from fastapi import FastAPI
+from ray import serve
+from ray.serve.config import HTTPOptions
+from ray.serve.handle import DeploymentHandle
+
+from backbones import load
+from learner.errors import Superseded
+from learner.events import Event
+from learner.worker import Worker
+from prompt_store import Store
+from serving.app import create_app
+from serving.auth import is_loopback
+from serving.cores import available_cores, encoder_threads
+from serving.ray_metrics import RayMetrics
+from serving.service import Service
+from serving.settings import Settings
+
+log = logging.getLogger(__name__)
+
+APPLICATION = "perennial"
+ONGOING_REQUESTS = 256
+"""Requests a replica works on at once; its own bounded queue of inputs decides about overload."""
+QUEUED_REQUESTS = 1024
+"""Requests that may wait in the proxy for a replica before Serve refuses."""
+HEALTH_SECONDS = 5.0
+JOIN_SECONDS = 10.0
+
+
+@serve.deployment(
+    name="Classifier",
+    max_ongoing_requests=ONGOING_REQUESTS,
+    max_queued_requests=QUEUED_REQUESTS,
+    health_check_period_s=HEALTH_SECONDS,
+    graceful_shutdown_timeout_s=15,
+)
+@serve.ingress()
+class Classifier:
+    """One replica: the whole service behind Serve's proxy. Ready once the newest version is loaded."""
+
+    async def __init__(self, settings: dict[str, Any], learner: DeploymentHandle) -> None:
+        self._settings = Settings(**settings)
+        self._learner = learner
+        backbone = await asyncio.to_thread(
+            load, self._settings.backbone, threads=encoder_threads(self._settings.threads)
+        )
+        self._broadcaster = Broadcaster()
+        self._service = Service(
+            Store.open(self._settings.store),
+            backbone,
+            self._settings,
+            RayMetrics(),
+            nudge=self._broadcaster.nudge,
+            wake=self._wake,
+            trusted_local=is_loopback(self._settings.host),
+        )
+        await self._service.start()
+        await self._service.watcher.until_ready()
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        return create_app(self._service, manage=False)
+
+    async def refresh(self, version: int) -> None:
+        """Called on every replica when a version was published."""
+        self._service.refresh(version)
+
+    async def observe(self, event: str) -> None:
+        """Called on every replica with the learner's progress, as JSON."""
+        self._service.observe(Event.model_validate_json(event))
+
+    async def check_health(self) -> None:
+        """Raises where this replica should be replaced."""
+        if not self._service.ready:
+            raise RuntimeError(self._service.watcher.trouble or "no version is loaded")
+
+    def _wake(self) -> None:
+        self._learner.wake.remote()
+
+
+@serve.deployment(name="Learner", num_replicas=1, health_check_period_s=HEALTH_SECONDS)
+class Learner:
+    """The one replica that learns. A successor's fence makes an overlap harmless."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._settings = Settings(**settings)
+        self._broadcaster = Broadcaster()
+        self._error: BaseException | None = None
+        learner = self._settings.learner
+        self._worker = Worker(
+            Store.open(self._settings.store),
+            lambda: load(self._settings.backbone, threads=learner.threads),
+            learner,
+            writer=serve.get_replica_context().replica_id.unique_id,
+            emit=self._emit,
+        )
+        self._thread = threading.Thread(target=self._work, name="learner", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """A batch was accepted somewhere."""
+        self._worker.wake()
+
+    def check_health(self) -> None:
+        """Raises when learning has ended with an error, so that Serve starts a successor."""
+        if self._error is not None:
+            raise RuntimeError("the learner has stopped") from self._error
+
+    def __del__(self) -> None:
+        self._worker.stop()
+        self._thread.join(JOIN_SECONDS)
+
+    def _work(self) -> None:
+        try:
+            self._worker.run()
+        except Superseded as error:
+            log.warning("%s; this one rests", error)
+        except BaseException as error:
+            self._error = error
+            raise
+
+    def _emit(self, event: Event) -> None:
+        self._broadcaster.observe(event)
+        if event.version is not None:
+            self._broadcaster.nudge(event.version)
+
+
+class Broadcaster:
+    """Tells all `Classifier` replicas of this application something, without waiting for them.
+
+    A message that does not arrive costs nothing but time: replicas poll the store.
+    """
+
+    def __init__(self) -> None:
+        self._application = serve.get_replica_context().app_name
+        self._handle: DeploymentHandle | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="broadcast")
+
+    def nudge(self, version: int) -> None:
+        """A version was published."""
+        self._thread.submit(self._send, "refresh", version)
+
+    def observe(self, event: Event) -> None:
+        """The learner has something to tell."""
+        self._thread.submit(self._send, "observe", event.model_dump_json())
+
+    def _send(self, method: str, argument: int | str) -> None:
+        try:
+            if self._handle is None:
+                self._handle = serve.get_deployment_handle("Classifier", self._application)
+            self._handle.broadcast(method, argument)
+        except Exception:
+            log.warning("could not broadcast %s; replicas will see it when they poll", method)
+
+
+def build(args: dict[str, Any]) -> serve.Application:
+    """The application for a Serve config file; `args` are the settings. Raises ValidationError."""
+    settings = Settings(**args)
+    plain = settings.model_dump(mode="json", exclude={"config"})
+    classifier = Classifier
+    if "replicas" in args:
+        classifier = classifier.options(num_replicas=settings.replicas)
+    return classifier.bind(plain, Learner.bind(plain))
+
+
+def run(settings: Settings, announce: Callable[[str], None] | None = None) -> None:
+    """Serve on a Ray cluster until interrupted: the one at RAY_ADDRESS, else one of its own.
+
+    `announce` gets the base URL once requests are answered.
+    """
+    with _cluster(settings):
+        serve.start(http_options=HTTPOptions(host=settings.host, port=settings.port))
+        serve.run(build(settings.model_dump(mode="json")), name=APPLICATION, route_prefix="/")
+        if announce is not None:
+            announce(f"http://{settings.host}:{settings.port}")
+        with contextlib.suppress(KeyboardInterrupt):
+            while True:
+                time.sleep(3600)
+
+
+@contextlib.contextmanager
+def _cluster(settings: Settings) -> Any:
+    """A connection to a cluster; one that was started here is stopped here."""
+    os.environ.setdefault("RAY_SERVE_ENABLE_HA_PROXY", "1")
+    if "RAY_ADDRESS" in os.environ:
+        ray.init()
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="perennial-", dir="/tmp") as folder:
+        _own_haproxy(Path(folder))
+        cores = max(available_cores(), settings.replicas + 2)
+        ray.init(address="local", include_dashboard=False, num_cpus=cores, _temp_dir=folder)
+        try:
+            yield
+        finally:
+            serve.shutdown()
+            ray.shutdown()
+
+
+def _own_haproxy(folder: Path) -> None:
+    """HAProxy's fixed paths, moved so that two clusters can share a host."""
+    os.environ.setdefault("RAY_SERVE_HAPROXY_CONFIG_FILE_LOC", str(folder / "haproxy.cfg"))
+    os.environ.setdefault("RAY_SERVE_HAPROXY_SOCKET_PATH", str(folder / "haproxy.sock"))
+    os.environ.setdefault("RAY_SERVE_HAPROXY_SERVER_STATE_BASE", str(folder))
+    os.environ.setdefault("RAY_SERVE_HAPROXY_SERVER_STATE_FILE", str(folder / "server-state"))

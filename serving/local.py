@@ -1,0 +1,111 @@
+"""The whole application without Ray: one server process with uvicorn, and a learner beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from backbones import load
+from learner.events import Event
+from prompt_store import Store
+from serving.app import create_app
+from serving.cores import encoder_threads
+from serving.learner_process import LearnerProcess
+from serving.metrics import PrometheusMetrics
+from serving.service import Service
+from serving.settings import Settings
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 2048
+SHUTDOWN_SECONDS = 15
+"""How long requests under way may take to finish after SIGTERM."""
+
+
+def run(settings: Settings, announce: Callable[[str], None] | None = None) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    `announce` gets the base URL once requests are answered. Raises OSError where the address is
+    taken, and what opening the store or the backbone raises.
+    """
+    listener = _listen(settings.host, settings.port)
+    server = LocalServer(settings)
+    config = uvicorn.Config(
+        server.app,
+        backlog=BACKLOG,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    server.learner.start()
+    try:
+        asyncio.run(_serve(server, uvicorn.Server(config), listener, announce or _ignore))
+    finally:
+        server.learner.stop()
+        listener.close()
+
+
+class LocalServer:
+    """The pieces of a local server, wired: service, application, learner process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
+        store = Store.open(settings.store)
+        self.service = Service(
+            store,
+            load(settings.backbone, threads=encoder_threads(settings.threads)),
+            settings,
+            PrometheusMetrics(),
+            wake=lambda: self.learner.wake(),
+        )
+        self.learner = LearnerProcess(
+            settings.store, settings.backbone, settings.learner, self._observe
+        )
+        self.app = create_app(self.service)
+
+    def _observe(self, event: Event) -> None:
+        """From the learner's thread: pass on its progress; what it published is worth a look."""
+        self.service.observe(event)
+        if event.version is not None and self.loop is not None and not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self.service.refresh, event.version)
+
+
+async def _serve(
+    server: LocalServer,
+    http: uvicorn.Server,
+    listener: socket.socket,
+    announce: Callable[[str], None],
+) -> None:
+    server.loop = asyncio.get_running_loop()
+    serving = asyncio.create_task(http.serve(sockets=[listener]))
+    while not http.started and not serving.done():
+        await asyncio.sleep(0.01)
+    if http.started:
+        host, port = listener.getsockname()[:2]
+        announce(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+    await serving
+
+
+def _ignore(url: str) -> None:
+    log.info("serving at %s", url)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise OSError(
+            error.errno, f"cannot listen on {host}:{port} ({os.strerror(error.errno or 0)}); "
+            "choose another --port"
+        ) from error
+    return listener
