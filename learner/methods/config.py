@@ -100,6 +100,7 @@ class QTuningConfig(PromptConfig):
 
     capacity: int = Field(default=5, ge=2, le=64, description="tasks C whose rows the queue holds")
     shared_rows: int = Field(default=10, ge=0, le=128, description="0: no shared prefix")
+    shared_rate: float = Field(default=1e-2, gt=0, description="learning rate of shared rows")
     reweighing: bool = True
     reweighing_rate: float = Field(default=1e-2, gt=0, description="learning rate of u and v")
     reparameterise: bool = Field(default=False, description="train rows through a residual MLP")

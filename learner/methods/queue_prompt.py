@@ -68,11 +68,12 @@ class QueuePrompt:
     def groups(self) -> list[ParameterGroup]:
         """What is trained, by learning rate."""
         config = self._config
-        rows = [self._own.values] + ([self._shared.values] if config.shared_rows else [])
+        shared = [self._shared.values] if config.shared_rows else []
         weights: list[Tensor] = [self._over_rows, self._over_width] if config.reweighing else []
         network = [] if self._network is None else list(self._network.parameters())
         return [
-            ParameterGroup(rows, config.rate),
+            ParameterGroup([self._own.values], config.rate),
+            ParameterGroup(shared, config.shared_rate),
             ParameterGroup(weights, config.reweighing_rate),
             ParameterGroup(network, config.reparameterise_rate),
         ]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from backbones import Queries
 from learner.arrays import FloatArray
@@ -13,6 +14,10 @@ from learner.rows import Rows, fresh
 
 Problem = tuple[Rows, list[Queries], list[Queries]]
 MakeProblem = Callable[..., Problem]
+
+
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
 
 
 def make_problem(

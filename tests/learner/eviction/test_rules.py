@@ -111,7 +111,8 @@ def test_merge_keeps_each_heads_weighted_mean(seed: int, keep: int) -> None:
 
     def centre(r: Rows) -> NDArray[Any]:
         weights = np.exp(r.bias.astype(np.float64))[:, None, :, :, None]
-        return (weights * r.values).sum(axis=-2)
+        total: NDArray[Any] = (weights * r.values).sum(axis=-2)
+        return total
 
     np.testing.assert_allclose(centre(merged), centre(rows), rtol=1e-4, atol=1e-4)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from backbones import Input, Preprocessed, load
 from backbones.text.backbone import TorchTextBackbone
@@ -13,6 +14,10 @@ from learner.methods.base import Lesson
 from tests.backbones.models import SUPPORTED, WORDS, save
 
 MakeLesson = Callable[..., Lesson]
+
+
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
 
 
 @pytest.fixture(scope="session")
