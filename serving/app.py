@@ -1,0 +1,77 @@
+"""The FastAPI application around a service, for uvicorn and for Ray Serve alike."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from serving import problems
+from serving.middleware import BodyLimit, Deadline, RequestRecord
+from serving.problems import documented
+from serving.routes import batches, classify, events, examples, health, info, tasks, versions
+from serving.schemas.shape import ProblemDetails
+from serving.service import Service
+
+DESCRIPTION = """
+A classification server that keeps learning. Teach it with labelled examples
+(`POST /v1/tasks/{task}/examples`), ask it with `POST /v1/classify`, at the same time.
+Every refusal is `application/problem+json` (RFC 9457); every answer carries `X-Request-Id`.
+"""
+_ROUTES = (classify, tasks, examples, batches, versions, events, info, health)
+
+
+def create_app(service: Service | Callable[[], Service], *, manage: bool = True) -> FastAPI:
+    """The application. A callable is called when the application starts, in the serving process.
+
+    manage: starting and stopping the application does so with the service; without it somebody
+    else sees to that. Either way the service is in `app.state.service` while requests are answered.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        running = service if isinstance(service, Service) else service()
+        if manage:
+            await running.start()
+        app.state.service = running
+        try:
+            yield
+        finally:
+            if manage:
+                await running.stop()
+
+    app = FastAPI(
+        title="Perennial",
+        version=version("perennial"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        middleware=[Middleware(RequestRecord), Middleware(BodyLimit), Middleware(Deadline)],
+        responses=documented("unauthenticated", "forbidden", "internal-error"),
+        redirect_slashes=False,
+    )
+    problems.install(app)
+    for module in _ROUTES:
+        app.include_router(module.router)
+    _describe_problems(app)
+    return app
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Puts the shape of problems into the OpenAPI document, to which all refusals refer."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        if "ProblemDetails" not in schemas:
+            template = "#/components/schemas/{model}"
+            shape = ProblemDetails.model_json_schema(ref_template=template)
+            schemas.update(shape.pop("$defs", {}))
+            schemas["ProblemDetails"] = shape
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way

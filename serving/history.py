@@ -1,0 +1,64 @@
+"""Versions: what was published, and making one of them live again. Every call blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prompt_store import Kind, Manifest, Store, UnknownVersion
+from serving.pins import unknown_version
+from serving.problems import Problem
+
+WRITER = "api"  # of manifests appended by a caller's promotion
+
+
+@dataclass(frozen=True)
+class Page:
+    """Manifests, newest first. before: where the next page begins, None on the last."""
+
+    live: int | None
+    versions: Sequence[Manifest]
+    before: int | None
+
+
+class History:
+    """The log of one store, as served by one backbone."""
+
+    def __init__(self, store: Store, fingerprint: str) -> None:
+        self._store = store
+        self._fingerprint = fingerprint
+
+    def page(self, limit: int, before: int | None) -> Page:
+        """Up to `limit` kept versions below `before`."""
+        live = self._store.timeline().live
+        found = self._store.manifests(limit + 1, before=before)
+        more = len(found) > limit
+        shown = found[:limit]
+        return Page(live, shown, shown[-1].version if more else None)
+
+    def get(self, version: int) -> tuple[Manifest, bool]:
+        """One version, and whether it is live. Raises Problem unknown-version."""
+        try:
+            manifest = self._store.manifest(version)
+        except UnknownVersion as error:
+            raise unknown_version(version) from error
+        return manifest, self._store.timeline().live == version
+
+    def promote(self, version: int) -> Manifest:
+        """Makes this version's content live again, under a new number. The live one stays as is.
+
+        Raises Problem: unknown-version, not-promotable (a fence), version-not-loadable (another
+        backbone's: it would leave every replica without anything to serve).
+        """
+        manifest, is_live = self.get(version)
+        if manifest.kind is Kind.FENCE:
+            raise Problem(
+                "not-promotable", f"version {version} is a learner's fence, without content"
+            )
+        if manifest.backbone != self._fingerprint:
+            raise Problem(
+                "version-not-loadable",
+                f"version {version} was made for another backbone than this server runs",
+                version=version,
+            )
+        return manifest if is_live else self._store.promote(version, WRITER)

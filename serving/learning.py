@@ -1,0 +1,143 @@
+"""What callers teach: tasks, examples, batches. Every call blocks: make it off the event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from backbones import Description
+from prompt_store import BodyMismatch, Store
+from serving.declarations import Declaration, Declarations
+from serving.limits import check_count, check_inputs, check_labels, check_name_length
+from serving.metrics import Metrics
+from serving.problems import Problem
+from serving.progress import Overlay, Progress, progress_of
+from serving.settings import Limits
+from serving.snapshot import Snapshot
+from serving.submission import Submission
+
+
+@dataclass(frozen=True)
+class TaskState:
+    """What is known of a task: taught (in the live version), declared, or both."""
+
+    task: str
+    labels: tuple[str, ...]
+    declared_labels: tuple[str, ...] | None
+    examples: int
+    own_prompt: bool
+    version: int | None
+
+
+class Learning:
+    """Tasks and batches of one store, under one server's limits."""
+
+    def __init__(
+        self,
+        store: Store,
+        description: Description,
+        limits: Limits,
+        metrics: Metrics,
+        snapshot: Callable[[], Snapshot | None],
+    ) -> None:
+        self._store = store
+        self._description = description
+        self._limits = limits
+        self._metrics = metrics
+        self._snapshot = snapshot
+        self._declarations = Declarations(store.backend)
+        self.overlay = Overlay()
+
+    def accept(self, submission: Submission) -> Progress:
+        """Makes a batch durable and says where it stands; the same again changes nothing.
+
+        Raises Problem: invalid-content, unsupported-input, idempotency-key-reused.
+        """
+        self._check(submission)
+        batch = submission.batch(self._store.blobs.put)
+        try:
+            fresh = self._store.intake.accept(batch)
+        except BodyMismatch as error:
+            raise Problem(
+                "idempotency-key-reused",
+                "this idempotency key came with another body before; use a new key for a new body",
+                batch=batch.id,
+            ) from error
+        if fresh:
+            self._metrics.add("perennial_examples", len(batch.examples))
+        return self.progress(batch.id)
+
+    def _check(self, submission: Submission) -> None:
+        limits = self._limits
+        check_count(submission.examples, limits.examples, "examples")
+        check_name_length(submission.task, limits, "#")
+        for index, one in enumerate(submission.examples):
+            check_name_length(one.label, limits, f"#/examples/{index}/label")
+        inputs = [one.input for one in submission.examples]
+        check_inputs(inputs, limits, self._description, "examples/{}/input")
+        declaration = self._declarations.all().get(submission.task)
+        declared = declaration.labels if declaration else ()
+        check_labels(submission.labels, self._taught(submission.task), declared, limits)
+
+    def progress(self, batch_id: str) -> Progress:
+        """Where a batch stands. Raises Problem unknown-batch."""
+        return progress_of(self._store, batch_id, self.overlay)
+
+    def pending(self) -> int:
+        """Batches that are accepted and not settled."""
+        return len(self._store.intake.pending())
+
+    def declare(self, task: str, labels: tuple[str, ...]) -> TaskState:
+        """Says which labels a task may have (none: any). Durable when it returns.
+
+        Raises Problem invalid-content: too many, too long, or fewer than it was taught already.
+        """
+        check_name_length(task, self._limits, "#")
+        for index, label in enumerate(labels):
+            check_name_length(label, self._limits, f"#/labels/{index}")
+        check_labels(self._taught(task) if labels else (), labels, labels, self._limits)
+        self._declarations.declare(Declaration(task=task, labels=labels))
+        return self.task(task)
+
+    def withdraw(self, task: str) -> None:
+        """Takes a declaration back; what was taught stays."""
+        self._declarations.withdraw(task)
+
+    def tasks(self) -> list[TaskState]:
+        """Every task that is taught or declared, by name."""
+        declarations = self._declarations.all()
+        names = set(declarations).union(self._taught_tasks())
+        return [self._state(name, declarations.get(name)) for name in sorted(names)]
+
+    def task(self, name: str) -> TaskState:
+        """One task. Raises Problem unknown-task."""
+        declaration = self._declarations.all().get(name)
+        if declaration is None and name not in self._taught_tasks():
+            raise Problem(
+                "unknown-task",
+                f"there is no task {name!r}; GET /v1/tasks lists those there are, and examples "
+                "for a new one may be posted at any time",
+            )
+        return self._state(name, declaration)
+
+    def _state(self, name: str, declaration: Declaration | None) -> TaskState:
+        snapshot = self._snapshot()
+        entry = snapshot.manifest.tasks.get(name) if snapshot else None
+        return TaskState(
+            task=name,
+            labels=self._taught(name),
+            declared_labels=declaration.labels if declaration else None,
+            examples=entry.examples if entry else 0,
+            own_prompt=snapshot is not None and name in snapshot.content.rows,
+            version=snapshot.version if snapshot and name in snapshot.views else None,
+        )
+
+    def _taught_tasks(self) -> list[str]:
+        snapshot = self._snapshot()
+        return snapshot.tasks if snapshot else []
+
+    def _taught(self, task: str) -> tuple[str, ...]:
+        """Labels of the task in the live version."""
+        snapshot = self._snapshot()
+        view = snapshot.views.get(task) if snapshot else None
+        return tuple(label for _, label in view.classes) if view else ()

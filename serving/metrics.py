@@ -1,0 +1,123 @@
+"""What is measured, once, for whichever library exports it.
+
+`METRICS` is the table of names, with units. `prometheus-client` exports them in the local engine;
+another exporter implements the three methods of `Metrics` over the same table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_SECONDS = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+)  # seconds
+_SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One measured quantity. A counter is exported with `_total` added to its name."""
+
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+METRICS: Mapping[str, Metric] = {
+    "perennial_requests": Metric(
+        "counter", "Requests answered, by route and status", ("route", "status")
+    ),
+    "perennial_request_seconds": Metric(
+        "histogram",
+        "Time from the start of a request to that of its answer",
+        ("route",),
+        _SECONDS,
+    ),
+    "perennial_inputs": Metric("counter", "Inputs classified"),
+    "perennial_examples": Metric("counter", "Labelled examples accepted"),
+    "perennial_batch_size": Metric("histogram", "Inputs in one forward pass", (), _SIZES),
+    "perennial_encode_seconds": Metric("histogram", "Duration of one forward pass", (), _SECONDS),
+    "perennial_queue_depth": Metric("gauge", "Inputs waiting for a forward pass"),
+    "perennial_refusals": Metric("counter", "Requests refused because the queue was full"),
+    "perennial_version": Metric("gauge", "Version that unpinned requests get here"),
+    "perennial_ready": Metric("gauge", "1 when ready, 0 when not"),
+    "perennial_swaps": Metric("counter", "Swaps to another version"),
+    "perennial_swap_seconds": Metric(
+        "histogram", "Time to load, validate and warm a version before it serves", (), _SECONDS
+    ),
+    "perennial_swap_failures": Metric("counter", "Versions that could not be loaded"),
+    "perennial_pending_batches": Metric("gauge", "Accepted batches that are not settled"),
+    "perennial_learner_phase": Metric("gauge", "1 for the learner's present phase", ("phase",)),
+    "perennial_event_subscribers": Metric("gauge", "Open event streams"),
+}
+
+
+class Metrics(Protocol):
+    """Where measurements go. `name` is a key of `METRICS`; labels are exactly those of its row."""
+
+    def add(self, name: str, amount: float = 1.0, /, **labels: str) -> None:
+        """Adds to a counter."""
+
+    def set(self, name: str, value: float, /, **labels: str) -> None:
+        """Sets a gauge."""
+
+    def observe(self, name: str, value: float, /, **labels: str) -> None:
+        """Adds one observation to a histogram."""
+
+
+class PrometheusMetrics:
+    """Measurements held by prometheus-client, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._counters = {
+            name: Counter(name, metric.help, metric.labels, registry=self._registry)
+            for name, metric in METRICS.items()
+            if metric.kind == "counter"
+        }
+        self._gauges = {
+            name: Gauge(name, metric.help, metric.labels, registry=self._registry)
+            for name, metric in METRICS.items()
+            if metric.kind == "gauge"
+        }
+        self._histograms = {
+            name: Histogram(
+                name, metric.help, metric.labels, buckets=metric.buckets, registry=self._registry
+            )
+            for name, metric in METRICS.items()
+            if metric.kind == "histogram"
+        }
+
+    def add(self, name: str, amount: float = 1.0, /, **labels: str) -> None:
+        counter = self._counters[name]
+        (counter.labels(**labels) if labels else counter).inc(amount)
+
+    def set(self, name: str, value: float, /, **labels: str) -> None:
+        gauge = self._gauges[name]
+        (gauge.labels(**labels) if labels else gauge).set(value)
+
+    def observe(self, name: str, value: float, /, **labels: str) -> None:
+        histogram = self._histograms[name]
+        (histogram.labels(**labels) if labels else histogram).observe(value)
+
+    def exposition(self) -> bytes:
+        """Everything measured so far, in Prometheus' text format."""
+        return generate_latest(self._registry)

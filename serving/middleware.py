@@ -1,0 +1,186 @@
+"""What every request goes through before it is routed, outermost first.
+
+    RequestRecord   an id for the request, one log line, its metrics, and 500 for what nobody caught
+    BodyLimit       413 as soon as a body grows too large, before anybody parses it
+    Deadline        503 where no answer has begun in time
+
+The service is looked up in the application's state on each request, so that the application object
+can be made before there is one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.logs import request_id
+from serving.problems import Problem
+from serving.service import Service
+
+logger = logging.getLogger(__name__)
+
+REQUEST_ID = "X-Request-Id"
+_OWN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_UNMATCHED = "unmatched"
+
+
+def service_of(scope: Scope) -> Service:
+    """The service behind this application. Raises Problem not-ready before there is one."""
+    service = getattr(scope["app"].state, "service", None)
+    if not isinstance(service, Service):
+        raise Problem("not-ready", "the server is starting", retry_after=1)
+    return service
+
+
+@dataclass
+class _Answer:
+    """What is known of the answer. status: 0 until it begins."""
+
+    status: int = 0
+    began: float = 0.0
+
+
+class RequestRecord:
+    """Gives each request an id, which every answer carries, and writes down how it went."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        name = _request_id(Headers(scope=scope))
+        token = request_id.set(name)
+        answer = _Answer()
+        started = time.perf_counter()
+
+        async def send_marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answer.status, answer.began = message["status"], time.perf_counter()
+                MutableHeaders(scope=message)[REQUEST_ID] = name
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_marked)
+        except Exception:
+            logger.exception("unexpected error")
+            if answer.status:
+                raise
+            await _internal_error(name).response()(scope, receive, send_marked)
+        finally:
+            _record(scope, answer, started)
+            request_id.reset(token)
+
+
+def _request_id(headers: Headers) -> str:
+    """The caller's own id where it is harmless to log, otherwise a new one."""
+    own = headers.get(REQUEST_ID, "")
+    return own if _OWN_ID.fullmatch(own) else uuid.uuid4().hex
+
+
+def _internal_error(name: str) -> Problem:
+    return Problem(
+        "internal-error",
+        f"the server failed to answer; its log has the reason under request {name}",
+        request=name,
+    )
+
+
+def _record(scope: Scope, answer: _Answer, started: float) -> None:
+    """Measures and logs by the route's pattern: paths hold names that users chose."""
+    route = getattr(scope.get("route"), "path", _UNMATCHED)
+    seconds = (answer.began or time.perf_counter()) - started
+    fields = {
+        "method": scope["method"],
+        "route": route,
+        "status": answer.status,
+        "milliseconds": round(seconds * 1000, 2),
+        "caller": scope.get("state", {}).get("caller"),
+    }
+    logger.info("answered", extra={"fields": fields})
+    service = getattr(scope["app"].state, "service", None)
+    if isinstance(service, Service):
+        service.metrics.add("perennial_requests", route=route, status=str(answer.status))
+        service.metrics.observe("perennial_request_seconds", seconds, route=route)
+
+
+class BodyLimit:
+    """Refuses a body by its announced length, or while it streams in."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            most = service_of(scope).settings.limits.body_bytes
+        except Problem as problem:
+            await problem.response()(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "")
+        if announced.isdecimal() and int(announced) > most:
+            await _too_large(most).response()(scope, receive, send)
+            return
+        seen = 0
+
+        async def receive_counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > most:
+                raise _too_large(most)
+            return message
+
+        await self._app(scope, receive_counted, send)
+
+
+def _too_large(most: int) -> Problem:
+    """Says so and closes the connection: what is left of the body is not read."""
+    return Problem(
+        "body-too-large",
+        f"the body is larger than {most} bytes; send fewer inputs at once",
+        headers={"Connection": "close"},
+        limit=most,
+    )
+
+
+class Deadline:
+    """Gives up on requests whose answer has not begun in time. Streams may then last."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        seconds = service_of(scope).settings.limits.deadline_seconds
+        timeout = asyncio.timeout(seconds)
+
+        async def send_in_time(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                timeout.reschedule(None)
+            await send(message)
+
+        try:
+            async with timeout:
+                await self._app(scope, receive, send_in_time)
+        except TimeoutError:
+            if not timeout.expired():
+                raise
+            problem = Problem(
+                "deadline-exceeded",
+                f"no answer within {seconds:g} s; send fewer inputs, or again later",
+                retry_after=1,
+            )
+            await problem.response()(scope, receive, send)

@@ -1,0 +1,62 @@
+"""`POST /v1/classify`."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from serving.batcher import Answer
+from serving.forward import Result
+from serving.limits import check_name_length
+from serving.problems import documented
+from serving.routes.common import JSON_ONLY, PREDICT, ServiceDependency, unless_gone
+from serving.schemas.classify import ClassifyAnswer, ClassifyRequest
+
+router = APIRouter(tags=["classify"])
+
+
+@router.post(
+    "/v1/classify",
+    summary="Predict",
+    response_model=ClassifyAnswer,
+    dependencies=[*PREDICT, JSON_ONLY],
+    responses=documented(
+        "malformed-request",
+        "unknown-task",
+        "unknown-version",
+        "no-classes",
+        "version-not-loaded",
+        "version-not-loadable",
+        "body-too-large",
+        "unsupported-media-type",
+        "unsupported-input",
+        "invalid-content",
+        "overloaded",
+        "not-ready",
+        "deadline-exceeded",
+    ),
+)
+async def classify(body: ClassifyRequest, request: Request, service: ServiceDependency) -> Response:
+    """Predictions for one input or several, all from one version."""
+    if body.task is not None:
+        check_name_length(body.task, service.settings.limits, "#/task")
+    inputs = [one.to_input() for one in body.inputs]
+    work = service.classify(inputs, body.task, body.top_k, body.version, body.min_version)
+    answer = await unless_gone(request, work)
+    # Written out without the response model: this is the hot path.
+    return Response(orjson.dumps(_members(answer)), media_type="application/json")
+
+
+def _members(answer: Answer) -> dict[str, Any]:
+    return {"version": answer.version, "results": [_result(one) for one in answer.results]}
+
+
+def _result(one: Result) -> dict[str, Any]:
+    return {
+        "id": uuid.uuid4().hex,
+        "novelty": one.novelty,
+        "predictions": [prediction._asdict() for prediction in one.predictions],
+    }

@@ -1,0 +1,83 @@
+"""What routes have in common: the service, the caller, and clients that go away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Path, Request, Security
+from fastapi.security import HTTPBearer
+
+from serving.auth import Caller
+from serving.middleware import service_of
+from serving.names import Name
+from serving.problems import Problem
+from serving.service import Service
+from serving.settings import Scope
+
+T = TypeVar("T")
+
+_BEARER = HTTPBearer(
+    auto_error=False,
+    scheme_name="key",
+    description="A key of this server. Scopes: admin includes learn, learn includes predict.",
+)
+
+
+def _service(request: Request) -> Service:
+    return service_of(request.scope)
+
+
+async def _json_only(request: Request) -> None:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise Problem(
+            "unsupported-media-type",
+            f"the body is {media_type or 'of no type'}; send Content-Type: application/json",
+        )
+
+
+def _caller(scope: Scope) -> Callable[[Request], Coroutine[Any, Any, str]]:
+    async def admit(request: Request) -> str:
+        peer = request.client.host if request.client else None
+        caller = service_of(request.scope).access.admit(Caller(peer, request.headers), scope)
+        request.state.caller = caller
+        return caller
+
+    return admit
+
+
+ServiceDependency = Annotated[Service, Depends(_service)]
+"""The service behind the application."""
+
+TaskName = Annotated[Name, Path(description="name of a task", examples=["mail"])]
+
+JSON_ONLY = Depends(_json_only)
+PREDICT: list[Any] = [Security(_BEARER), Depends(_caller("predict"))]
+LEARN: list[Any] = [Security(_BEARER), Depends(_caller("learn"))]
+ADMIN: list[Any] = [Security(_BEARER), Depends(_caller("admin"))]
+"""For a route's `dependencies`: who may call it."""
+
+
+async def unless_gone(request: Request, work: Awaitable[T]) -> T:
+    """The result of `work`, which is dropped when the client goes away.
+
+    Raises Problem client-closed-request, which nobody will read.
+    """
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise Problem("client-closed-request", "the client went away before the answer")
+    finally:
+        working.cancel()
+        leaving.cancel()
+
+
+async def _gone(request: Request) -> None:
+    """Returns when the client has closed the connection. For requests whose body has been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

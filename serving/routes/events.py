@@ -1,0 +1,83 @@
+"""`GET /v1/events`: server-sent events (WHATWG HTML, section 9.2)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import orjson
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+
+from learner.events import Event
+from serving.events import Dropped, EventBus, Subscription
+from serving.metrics import Metrics
+from serving.routes.common import PREDICT, ServiceDependency
+
+router = APIRouter(tags=["events"])
+
+MEDIA_TYPE = "text/event-stream"
+_HEARTBEAT = b": heartbeat\n\n"
+_HELLO = b"retry: 2000\n\n"  # milliseconds a browser waits before it connects again
+_DROPPED = (
+    b'event: dropped\ndata: {"kind":"dropped","message":"this listener was too slow; connect '
+    b'again, and ask for what was missed: GET /v1/versions, GET /v1/batches/{id}"}\n\n'
+)
+_STREAM = """\
+id: 7
+event: swapped
+data: {"kind":"swapped","at":1769860801.5,"version":42}
+
+: heartbeat
+
+"""
+
+
+class EventStream(StreamingResponse):
+    """An endless answer of server-sent events."""
+
+    media_type = MEDIA_TYPE
+
+
+@router.get(
+    "/v1/events",
+    summary="Listen",
+    response_class=EventStream,
+    dependencies=PREDICT,
+    responses={200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}, "example": _STREAM}}}},
+)
+async def listen(service: ServiceDependency) -> EventStream:
+    """What happens here from now on: progress, refreshed, published, candidate, failed, swapped.
+
+    Comments come as heartbeats. A listener that falls behind gets `dropped` as its last event.
+    """
+    heartbeat = service.settings.polling.heartbeat_seconds
+    lines = _lines(service.events, service.metrics, heartbeat)
+    return EventStream(lines, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+
+
+async def _lines(bus: EventBus, metrics: Metrics, heartbeat: float) -> AsyncIterator[bytes]:
+    subscription = bus.subscribe()
+    metrics.set("perennial_event_subscribers", bus.subscribers)
+    try:
+        yield _HELLO
+        while (line := await _next_line(subscription, heartbeat)) is not None:
+            yield line
+    except Dropped:
+        yield _DROPPED
+    finally:
+        bus.unsubscribe(subscription)
+        metrics.set("perennial_event_subscribers", bus.subscribers)
+
+
+async def _next_line(subscription: Subscription, heartbeat: float) -> bytes | None:
+    try:
+        numbered = await asyncio.wait_for(subscription.next(), heartbeat)
+    except TimeoutError:
+        return _HEARTBEAT
+    return None if numbered is None else _line(numbered.number, numbered.event)
+
+
+def _line(number: int, event: Event) -> bytes:
+    members = orjson.dumps(event.model_dump(mode="json", exclude_none=True))
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (number, event.kind.encode(), members)

@@ -1,0 +1,66 @@
+"""`GET /v1/info` and `GET /metrics`."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from fastapi import APIRouter, Response
+
+from serving.metrics import PrometheusMetrics
+from serving.problems import Problem, documented
+from serving.routes.common import PREDICT, ServiceDependency
+from serving.schemas.server import BackboneBody, InfoBody
+from serving.service import Service
+
+router = APIRouter(tags=["server"])
+
+_EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@router.get("/v1/info", summary="What this server is", dependencies=PREDICT)
+async def get_info(service: ServiceDependency) -> InfoBody:
+    """Backbone, limits, what is loaded, and what does not work as it should."""
+    pending = await service.off_loop(service.learning.pending)
+    service.metrics.set("perennial_pending_batches", pending)
+    return _info(service, pending)
+
+
+def _info(service: Service, pending: int) -> InfoBody:
+    snapshot = service.watcher.snapshot
+    return InfoBody(
+        name="perennial",
+        release=version("perennial"),
+        engine=service.settings.engine,
+        backbone=BackboneBody.model_validate(service.backbone.description, from_attributes=True),
+        method=service.settings.learner.method,
+        ready=service.ready,
+        version=snapshot.version if snapshot else None,
+        tasks=len(snapshot.tasks) if snapshot else 0,
+        classes=len(snapshot.content.labels) if snapshot else 0,
+        pinned=service.pins.versions,
+        waiting_inputs=service.batcher.waiting,
+        pending_batches=pending,
+        keys=bool(service.settings.keys),
+        limits=service.settings.limits,
+        trouble=service.trouble(),
+    )
+
+
+@router.get(
+    "/metrics",
+    summary="Measurements",
+    dependencies=PREDICT,
+    response_class=Response,
+    responses={
+        200: {
+            "description": "In Prometheus' text format",
+            "content": {"text/plain": {"example": "perennial_version 42.0\n"}},
+        },
+        **documented("not-found"),
+    },
+)
+async def get_metrics(service: ServiceDependency) -> Response:
+    """What was measured so far. Only with the local engine: Ray exports its own."""
+    if not isinstance(service.metrics, PrometheusMetrics):
+        raise Problem("not-found", "this engine exports its measurements elsewhere")
+    return Response(service.metrics.exposition(), media_type=_EXPOSITION)

@@ -1,0 +1,73 @@
+"""Asking for predictions."""
+
+from __future__ import annotations
+
+from pydantic import ConfigDict, Field
+
+from serving.names import Name
+from serving.schemas.inputs import Inputs
+from serving.schemas.shape import MESSAGE, AnswerShape, RequestShape, shown
+
+
+class ClassifyRequest(RequestShape):
+    """Inputs, and what to say about them."""
+
+    model_config = ConfigDict(
+        json_schema_extra=shown(
+            {"inputs": [MESSAGE, {"text": "Is it waterproof?"}], "task": "mail", "top_k": 3},
+            {"inputs": MESSAGE},
+        )
+    )
+
+    inputs: Inputs = Field(description="one input or a list of them")
+    task: Name | None = Field(
+        None, description="choose among this task's classes only; without it, among all"
+    )
+    top_k: int = Field(5, ge=1, le=100, description="predictions for each input, at most")
+    version: int | None = Field(None, ge=1, description="answer with this version")
+    min_version: int | None = Field(
+        None, ge=1, description="answer with this version or a later one, or not at all (409)"
+    )
+
+
+class PredictionBody(AnswerShape):
+    """One class. The scores of all classes in question sum to one."""
+
+    task: str
+    label: str
+    score: float = Field(ge=0, le=1, description="calibrated probability")
+
+
+class ResultBody(AnswerShape):
+    """The answer to one input."""
+
+    id: str = Field(description="name of this answer, for sending the true label later")
+    novelty: float | None = Field(
+        description="0: like what was learnt … 1: unlike all of it; null where it is not known"
+    )
+    predictions: list[PredictionBody] = Field(description="best first")
+
+
+class ClassifyAnswer(AnswerShape):
+    """One result for each input, in order, all from one version."""
+
+    model_config = ConfigDict(
+        json_schema_extra=shown(
+            {
+                "version": 42,
+                "results": [
+                    {
+                        "id": "0192f3a8c2b14f6e9d7a5c3b1e0f2a4d",
+                        "novelty": 0.03,
+                        "predictions": [
+                            {"task": "mail", "label": "refund", "score": 0.97},
+                            {"task": "mail", "label": "delivery", "score": 0.02},
+                        ],
+                    }
+                ],
+            }
+        )
+    )
+
+    version: int
+    results: list[ResultBody]

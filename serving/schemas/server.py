@@ -1,0 +1,82 @@
+"""What the server says about itself."""
+
+from __future__ import annotations
+
+from pydantic import ConfigDict, Field
+
+from serving.schemas.shape import AnswerShape, shown
+from serving.settings import Limits
+
+_LIMITS = Limits().model_dump()
+
+
+class HealthBody(AnswerShape):
+    """Alive, or ready."""
+
+    model_config = ConfigDict(json_schema_extra=shown({"status": "ok"}))
+
+    status: str
+
+
+class BackboneBody(AnswerShape):
+    """The frozen encoder."""
+
+    name: str
+    modality: str
+    layers: int
+    width: int
+    max_length: int
+    prompted_layers: int
+    fingerprint: str
+
+
+class InfoBody(AnswerShape):
+    """What it is and what it holds."""
+
+    model_config = ConfigDict(
+        json_schema_extra=shown(
+            {
+                "name": "perennial",
+                "release": "0.1.0",
+                "engine": "local",
+                "backbone": {
+                    "name": "minilm",
+                    "modality": "text",
+                    "layers": 6,
+                    "width": 384,
+                    "max_length": 256,
+                    "prompted_layers": 3,
+                    "fingerprint": "5d1c0f…",
+                },
+                "method": "q-tuning",
+                "ready": True,
+                "version": 42,
+                "tasks": 3,
+                "classes": 21,
+                "pinned": [40],
+                "waiting_inputs": 0,
+                "pending_batches": 1,
+                "keys": False,
+                "limits": _LIMITS,
+                "trouble": [],
+            }
+        )
+    )
+
+    name: str
+    release: str = Field(description="release of the server's software")
+    engine: str
+    backbone: BackboneBody
+    method: str = Field(description="how prompts are learnt")
+    ready: bool
+    version: int | None = Field(description="the version unpinned requests get here")
+    tasks: int
+    classes: int
+    pinned: list[int] = Field(description="other versions that are loaded")
+    waiting_inputs: int = Field(description="inputs that wait for a forward pass")
+    pending_batches: int = Field(description="accepted batches that are not settled")
+    keys: bool = Field(description="whether bearer keys are configured")
+    limits: Limits
+    trouble: list[str] = Field(
+        description="what does not work as it should, empty when all is well"
+    )

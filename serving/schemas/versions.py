@@ -1,0 +1,73 @@
+"""The history."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import ConfigDict, Field
+
+from prompt_store import Kind, Manifest
+from serving.schemas.shape import AnswerShape, shown
+
+_REFRESH = {
+    "version": 42,
+    "live": True,
+    "kind": "refresh",
+    "created_at": "2026-01-31T12:00:01Z",
+    "parent": 41,
+    "source": None,
+    "epoch": 3,
+    "writer": "learner",
+    "backbone": "5d1c0f…",
+    "method": {"name": "q-tuning", "config_digest": "9a41…"},
+    "labels": 2,
+    "tasks": {"mail": {"classes": 2, "examples": 48, "row": None, "mode": "aggregate"}},
+    "batches": ["01JD4Q8ZK3W9V7X5M2N6P0R1ST"],
+    "decided": [],
+    "gate": None,
+    "metrics": {},
+}
+
+
+class VersionBody(AnswerShape):
+    """One version with its provenance. kind: why it was published."""
+
+    model_config = ConfigDict(json_schema_extra=shown(_REFRESH))
+
+    version: int
+    live: bool = Field(description="whether unpinned requests get it now")
+    kind: Kind
+    created_at: datetime
+    parent: int | None = Field(description="the version it was made from")
+    source: int | None = Field(
+        description="the version a rollback or promotion took its content from"
+    )
+    epoch: int
+    writer: str
+    backbone: str | None = Field(description="fingerprint; null for a fence")
+    method: dict[str, str] | None
+    labels: int = Field(description="how many classes it knows")
+    tasks: dict[str, dict[str, Any]]
+    batches: list[str] = Field(description="batches it learnt for the first time")
+    decided: list[str] = Field(description="batches whose prompts it decided")
+    gate: dict[str, Any] | None = Field(description="report of the gate")
+    metrics: dict[str, float | int | str]
+
+    @classmethod
+    def of(cls, manifest: Manifest, live: bool) -> VersionBody:
+        """The shape of a manifest."""
+        content = manifest.model_dump(include=set(cls.model_fields) - {"live", "labels"})
+        return cls.model_validate({**content, "live": live, "labels": len(manifest.labels)})
+
+
+class VersionsBody(AnswerShape):
+    """Versions, newest first."""
+
+    model_config = ConfigDict(
+        json_schema_extra=shown({"live": 42, "versions": [_REFRESH], "before": None})
+    )
+
+    live: int | None = Field(description="the live version, null while there is none")
+    versions: list[VersionBody]
+    before: int | None = Field(description="`?before=` of the next page, null on the last")

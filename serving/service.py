@@ -1,0 +1,206 @@
+"""The one application object: everything the API can do, without HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from backbones import Backbone, Input
+from learner.events import Event
+from prompt_store import Manifest, Store
+from serving.auth import Access
+from serving.batcher import Answer, Batcher
+from serving.events import EventBus
+from serving.forward import ForwardPass, Work, no_classes, view
+from serving.history import History
+from serving.learning import Learning
+from serving.limits import check_count, check_inputs
+from serving.metrics import Metrics
+from serving.pins import Pins
+from serving.problems import Problem, invalid
+from serving.progress import Progress
+from serving.settings import Settings
+from serving.snapshot import Snapshot, SnapshotLoader
+from serving.submission import Submission
+from serving.swap import Watcher
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+PHASES = ("idle", "refreshing", "training", "evaluating", "publishing")
+_STORE_THREADS = 4  # for blocking reads and writes of the store
+_FORWARDED = ("progress", "failed", "idle")  # the learner's events that the log does not tell
+
+
+class Service:
+    """One replica. Make it anywhere; `start` and all else belong to one event loop.
+
+    nudge: called with a version that was just published through this replica, to tell the others;
+    wake: called when a batch has been accepted, to tell the learner. Both poll anyway.
+    forget: makes the learner forget a task; None where there is no such thing yet.
+    troubles: what others have to report in `/v1/info`, by their name, as a fallback in use.
+    trusted_local: see `Access`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        backbone: Backbone,
+        settings: Settings,
+        metrics: Metrics,
+        *,
+        nudge: Callable[[int], None] | None = None,
+        wake: Callable[[], None] | None = None,
+        forget: Callable[[str], None] | None = None,
+        trusted_local: bool | None = None,
+    ) -> None:
+        self.store = store
+        self.backbone = backbone
+        self.settings = settings
+        self.metrics = metrics
+        self.access = Access(settings.keys, trusted_local)
+        self.events = EventBus()
+        self.forget = forget
+        self.troubles: dict[str, str] = {}
+        self._nudge = nudge
+        self._wake = wake
+        self._executor = ThreadPoolExecutor(_STORE_THREADS, thread_name_prefix="store")
+        self.pins = Pins(SnapshotLoader(store, backbone), self._executor, settings.pinned_versions)
+        self.watcher = Watcher(
+            store,
+            SnapshotLoader(store, backbone),
+            self._executor,
+            settings.polling.versions_seconds,
+            metrics,
+            self.events.publish,
+        )
+        self.batcher = Batcher(
+            ForwardPass(backbone, settings.batching.tokens),
+            self._current,
+            settings.batching,
+            settings.limits.queue_depth,
+            metrics,
+        )
+        self.learning = Learning(
+            store, backbone.description, settings.limits, metrics, lambda: self.watcher.snapshot
+        )
+        self.history = History(store, backbone.description.fingerprint)
+
+    async def start(self) -> None:
+        """Starts watching and answering; `ready` once the newest live version is loaded."""
+        self.events.open()
+        self.batcher.start()
+        self.watcher.start()
+
+    async def stop(self) -> None:
+        """Ends everything that `start` began. What was accepted is in the store."""
+        self.events.close()
+        await self.watcher.stop()
+        await self.batcher.stop()
+        await asyncio.to_thread(self._executor.shutdown)
+
+    @property
+    def ready(self) -> bool:
+        return self.watcher.ready
+
+    def trouble(self) -> list[str]:
+        """What does not work as it should, for people; empty when all is well."""
+        own = [self.watcher.trouble] if self.watcher.trouble else []
+        return own + list(self.troubles.values())
+
+    async def off_loop(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs a blocking call in a store thread. Cancelling stops the waiting, not the call."""
+        context = copy_context()
+        bound = partial(context.run, call, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, bound)
+
+    # Predicting
+
+    async def classify(
+        self,
+        inputs: Sequence[Input],
+        task: str | None = None,
+        top_k: int = 5,
+        version: int | None = None,
+        min_version: int | None = None,
+    ) -> Answer:
+        """Predictions for each input, all from one version.
+
+        Raises Problem: not-ready, no-classes, unknown-task, unknown-version, version-not-loaded,
+        version-not-loadable, unsupported-input, invalid-content, overloaded.
+        """
+        check_count(inputs, self.settings.limits.inputs, "inputs")
+        check_inputs(inputs, self.settings.limits, self.backbone.description)
+        current = self._ready_snapshot(min_version)
+        pinned = None if version is None else await self._pinned(version, min_version)
+        snapshot = pinned or current
+        if snapshot is None:
+            raise no_classes()
+        view(snapshot, task)
+        return await self.batcher.submit(Work(inputs, task, top_k, pinned))
+
+    def _ready_snapshot(self, min_version: int | None) -> Snapshot | None:
+        if not self.watcher.ready:
+            raise Problem("not-ready", self.watcher.trouble or "starting", retry_after=1)
+        if min_version is not None and min_version > self.watcher.version:
+            self.watcher.nudge()
+            raise Problem(
+                "version-not-loaded",
+                f"version {self.watcher.version} is live here, {min_version} was asked for",
+                retry_after=1,
+                version=self.watcher.version,
+            )
+        return self.watcher.snapshot
+
+    async def _pinned(self, version: int, min_version: int | None) -> Snapshot:
+        if min_version is not None and version < min_version:
+            raise invalid("#/version", f"version {version} is below min_version {min_version}")
+        current = self.watcher.snapshot
+        if current is not None and current.version == version:
+            return current
+        return await self.pins.get(version)
+
+    def _current(self) -> Snapshot:
+        snapshot = self.watcher.snapshot
+        if snapshot is None:
+            raise no_classes()
+        return snapshot
+
+    # Learning
+
+    async def accept(self, submission: Submission) -> Progress:
+        """Makes a batch durable and says where it stands. Raises as `Learning.accept` does."""
+        progress = await self.off_loop(self.learning.accept, submission)
+        if progress.status == "queued" and self._wake is not None:
+            self._wake()
+        return progress
+
+    async def promote(self, version: int) -> Manifest:
+        """Makes a version's content live: here, before this returns. Raises as in `History`."""
+        manifest = await self.off_loop(self.history.promote, version)
+        if self._nudge is not None:
+            self._nudge(manifest.version)
+        await self.watcher.reached(manifest.version)
+        return manifest
+
+    def refresh(self, version: int) -> None:
+        """The nudge: somebody published `version`. Call it on the event loop."""
+        if version > self.watcher.version:
+            self.watcher.nudge()
+
+    def observe(self, event: Event) -> None:
+        """The learner's progress, from any thread.
+
+        What it publishes is not passed on to listeners: every replica tells that from the log.
+        """
+        self.learning.overlay.observe(event)
+        if event.phase is not None or event.kind == "idle":
+            phase = event.phase or "idle"
+            for name in PHASES:
+                self.metrics.set("perennial_learner_phase", float(name == phase), phase=name)
+        if event.kind in _FORWARDED:
+            self.events.publish(event)

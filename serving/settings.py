@@ -1,0 +1,179 @@
+"""Everything that can be set, with its default and its meaning.
+
+Sources, the first that names a value wins: arguments (the CLI's flags), environment variables
+(`PERENNIAL_PORT=9000`, nested `PERENNIAL_LIMITS__TEXT_CHARACTERS=5000`), the TOML file, defaults.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from learner.config import LearnerConfig
+from serving.names import LONGEST_NAME
+
+Scope = Literal["predict", "learn", "admin"]
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+
+class Key(BaseModel):
+    """One bearer key. Only its digest is kept: `printf %s "$KEY" | sha256sum`."""
+
+    model_config = _FROZEN
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = Field(
+        description="who holds it; appears in logs"
+    )
+    sha256: Annotated[str, StringConstraints(to_lower=True, pattern=r"^[0-9a-fA-F]{64}$")] = Field(
+        description="SHA-256 of the key, hex"
+    )
+    scopes: frozenset[Scope] = Field(
+        min_length=1, description="what it allows: admin includes learn, learn includes predict"
+    )
+
+
+class Limits(BaseModel):
+    """What one caller may ask for at once."""
+
+    model_config = _FROZEN
+
+    body_bytes: int = Field(10 * 2**20, ge=1024, description="bytes of one request body")
+    inputs: int = Field(256, ge=1, description="inputs of one classify request")
+    text_characters: int = Field(20_000, ge=1, description="characters of one text")
+    examples: int = Field(1_000, ge=1, description="examples of one batch")
+    labels_per_task: int = Field(1_000, ge=1, description="labels of one task")
+    name_characters: int = Field(
+        LONGEST_NAME, ge=1, le=LONGEST_NAME, description="characters of a task's name or a label"
+    )
+    queue_depth: int = Field(
+        1_024,
+        ge=1,
+        description="inputs that may wait for a forward pass; beyond it, 429",
+    )
+    deadline_seconds: float = Field(
+        30.0, gt=0, description="longest time from a request's start to the start of its answer"
+    )
+
+
+class Batching(BaseModel):
+    """How waiting inputs are put together into forward passes."""
+
+    model_config = _FROZEN
+
+    inputs: int = Field(32, ge=1, description="inputs of one batch of work")
+    tokens: int = Field(
+        8_192,
+        ge=1,
+        description="tokens of one forward pass, padding included",
+    )
+
+
+class Polling(BaseModel):
+    """How often the store is looked at. Nudges make it faster; these are the upper bounds."""
+
+    model_config = _FROZEN
+
+    versions_seconds: float = Field(0.5, gt=0, description="between looks at the log")
+    heartbeat_seconds: float = Field(15.0, gt=0, description="event stream: between heartbeats")
+
+
+class Settings(BaseSettings):
+    """The settings of one server."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PERENNIAL_",
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+    )
+
+    config: Path | None = Field(None, description="TOML file with any of these settings")
+    store: str = Field(
+        "perennial-store",
+        min_length=1,
+        description="where all state lies: a folder or a URL",
+    )
+    backbone: str = Field(
+        "minilm", min_length=1, description="the encoder: minilm, a Hugging Face id, or a folder"
+    )
+    engine: Literal["local", "ray"] = Field(
+        "local", description="local: one process and a learner beside it; ray: Ray Serve"
+    )
+    host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
+    port: int = Field(8000, ge=0, le=65_535, description="port to listen on, 0 for any free one")
+    replicas: int = Field(1, ge=1, description="classifier replicas (engine ray)")
+    threads: int | None = Field(
+        None, ge=1, description="CPU threads of one replica's encoder; none: all but one core"
+    )
+    pinned_versions: int = Field(
+        4, ge=1, description="versions besides the live one that a replica keeps loaded"
+    )
+    limits: Limits = Field(Limits(), description="bounds on requests")
+    batching: Batching = Field(Batching(), description="size of forward passes")
+    polling: Polling = Field(Polling(), description="how often the store is looked at")
+    learner: LearnerConfig = Field(LearnerConfig(), description="how the learner learns")
+    keys: tuple[Key, ...] = Field(
+        (), description="bearer keys; none: anybody may predict, and only this machine may learn"
+    )
+
+    @field_validator("config")
+    @classmethod
+    def _config_exists(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.is_file():
+            raise ValueError(f"there is no file {path}; name a TOML file, or leave config out")
+        return path
+
+    @model_validator(mode="after")
+    def _keys_differ(self) -> Self:
+        for member in ("name", "sha256"):
+            values = [getattr(key, member) for key in self.keys]
+            twice = sorted({value for value in values if values.count(value) > 1})
+            if twice:
+                raise ValueError(f"keys must differ in {member}; given twice: {', '.join(twice)}")
+        return self
+
+    @model_validator(mode="after")
+    def _replicas_need_ray(self) -> Self:
+        if self.engine == "local" and self.replicas > 1:
+            raise ValueError(
+                f"engine local runs one replica, not {self.replicas}; use engine ray for more"
+            )
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, environment, then the TOML file that either of them names."""
+        path = _config_path(init_settings) or _config_path(env_settings)
+        file = TomlConfigSettingsSource(settings_cls, toml_file=path)
+        return init_settings, env_settings, file
+
+
+def _config_path(source: PydanticBaseSettingsSource) -> Path | None:
+    given: dict[str, Any] = source()
+    path = given.get("config")
+    return Path(path) if path else None

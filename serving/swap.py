@@ -1,0 +1,152 @@
+"""The watcher: keeps this replica on the newest live version.
+
+The store is the truth and is polled; a nudge only makes the next look come sooner. A version is
+loaded, validated and warmed off the event loop; the swap itself is one assignment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+from learner.events import Event, EventKind
+from prompt_store import Kind, Manifest, Store, StoreError, UnknownVersion
+from serving.metrics import Metrics
+from serving.snapshot import Snapshot, SnapshotLoader, Unservable
+
+logger = logging.getLogger(__name__)
+
+_TOLD = 32  # of the versions that appeared since the last look, how many are told as events
+_EVENT_OF_KIND: dict[Kind, EventKind] = {Kind.REFRESH: "refreshed", Kind.CANDIDATE: "candidate"}
+
+
+class Watcher:
+    """Holds the current snapshot. Everything but the loading happens on one event loop."""
+
+    def __init__(
+        self,
+        store: Store,
+        loader: SnapshotLoader,
+        executor: Executor,
+        interval: float,
+        metrics: Metrics,
+        publish: Callable[[Event], None],
+    ) -> None:
+        self._store = store
+        self._loader = loader
+        self._executor = executor
+        self._interval = interval
+        self._metrics = metrics
+        self._publish = publish
+        self._snapshot: Snapshot | None = None
+        self._seen_head: int | None = None
+        self._looked = asyncio.Condition()
+        self._nudged = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.ready = False
+        self.trouble: str | None = "the newest version is being loaded"
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The live version as loaded here; None while nothing has been published."""
+        return self._snapshot
+
+    @property
+    def version(self) -> int:
+        """Its number, 0 while there is none."""
+        return self._snapshot.version if self._snapshot else 0
+
+    def start(self) -> None:
+        """Starts watching on the running event loop."""
+        self._metrics.set("perennial_ready", 0)
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="watcher")
+
+    async def stop(self) -> None:
+        """Ends watching; the current snapshot stays."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def until_ready(self) -> None:
+        """Returns once the newest live version is loaded."""
+        async with self._looked:
+            await self._looked.wait_for(lambda: self.ready)
+
+    def nudge(self) -> None:
+        """Look at the store now. Call it on the event loop."""
+        self._nudged.set()
+
+    async def reached(self, version: int) -> None:
+        """Returns once this version, or a later one, is current here. Nudges first."""
+        self.nudge()
+        async with self._looked:
+            await self._looked.wait_for(lambda: self.version >= version)
+
+    async def _run(self) -> None:
+        while True:
+            self._nudged.clear()
+            await self._look()
+            async with self._looked:
+                self._looked.notify_all()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._nudged.wait(), self._interval)
+
+    async def _look(self) -> None:
+        """One look at the store. What goes wrong leaves the old snapshot in place."""
+        try:
+            await self._catch_up()
+        except (StoreError, Unservable, OSError) as error:
+            self._metrics.add("perennial_swap_failures")
+            if self.trouble != str(error):
+                logger.error("the newest version cannot be served", exc_info=error)
+            self.trouble = str(error)
+            return
+        except Exception as error:
+            self._metrics.add("perennial_swap_failures")
+            logger.exception("watching the store failed")
+            self.trouble = f"{type(error).__name__} while loading the newest version"
+            return
+        self.trouble = None
+        if not self.ready:
+            self.ready = True
+            self._metrics.set("perennial_ready", 1)
+
+    async def _catch_up(self) -> None:
+        loop = asyncio.get_running_loop()
+        timeline = await loop.run_in_executor(self._executor, self._store.timeline)
+        if self._seen_head is not None and timeline.head > self._seen_head:
+            await self._tell(max(self._seen_head, timeline.head - _TOLD), timeline.head)
+        self._seen_head = timeline.head
+        if timeline.live is not None and timeline.live != self.version:
+            await self._swap(timeline.live)
+
+    async def _swap(self, version: int) -> None:
+        started = time.perf_counter()
+        loop = asyncio.get_running_loop()
+        snapshot = await loop.run_in_executor(self._executor, self._loader.load, version)
+        self._snapshot = snapshot
+        self._metrics.observe("perennial_swap_seconds", time.perf_counter() - started)
+        self._metrics.add("perennial_swaps")
+        self._metrics.set("perennial_version", version)
+        logger.info("swapped", extra={"fields": {"version": version}})
+        self._publish(Event(kind="swapped", version=version))
+
+    async def _tell(self, after: int, head: int) -> None:
+        """Publishes an event for each version that appeared since the last look."""
+        loop = asyncio.get_running_loop()
+        for version in range(after + 1, head + 1):
+            with contextlib.suppress(UnknownVersion):  # deleted since: nothing to tell any more
+                manifest = await loop.run_in_executor(self._executor, self._store.manifest, version)
+                if manifest.kind is not Kind.FENCE:
+                    self._publish(_event_of(manifest))
+
+
+def _event_of(manifest: Manifest) -> Event:
+    kind = _EVENT_OF_KIND.get(manifest.kind, "published")
+    batches = tuple(dict.fromkeys((*manifest.batches, *manifest.decided)))
+    return Event(kind=kind, version=manifest.version, batches=batches)
