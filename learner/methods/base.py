@@ -8,10 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backbones import Description, Prefix, Preprocessed, TrainableBackbone
-from learner.arrays import FloatArray
+from learner.arrays import FloatArray, IntArray
 from learner.queue import Group, PromptQueue
 from learner.reweighing import Reweighing
 from learner.rows import Form, Rows, fresh
@@ -48,7 +47,7 @@ class Lesson:
 
     task: str
     inputs: Preprocessed
-    labels: NDArray[np.int64]
+    labels: IntArray
     classes: int
     lower: LowerStates | None = None
     memory: Preprocessed | None = None

@@ -84,10 +84,14 @@ class PromptConfig(FrozenConfig):
         """Whether a task of so many classes trains on the cross-fitted ridge."""
         return self.loss == "crossfit" or (self.loss == "auto" and classes <= self.crossfit_classes)
 
+    def batch_of(self, examples: int) -> int:
+        """Rows a step: at most half of all, so that cross-fitting has others to fit on."""
+        return max(1, min(self.batch_size, examples // 2))
+
     def steps(self, examples: int) -> int:
         """Training steps for a task of so many examples."""
         epochs = self.epochs or (EPOCHS_FEW if examples < FEW_EXAMPLES else EPOCHS_MANY)
-        planned = epochs * -(-examples // self.batch_size)
+        planned = epochs * -(-examples // self.batch_of(examples))
         return min(max(planned, self.minimum_steps), self.maximum_steps)
 
 

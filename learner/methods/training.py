@@ -33,7 +33,7 @@ def recipe_of(lesson: Lesson, config: PromptConfig) -> Recipe:
     """Steps and speed for this lesson."""
     return Recipe(
         steps=config.steps(len(lesson.labels)),
-        batch_size=config.batch_size,
+        batch_size=config.batch_of(len(lesson.labels)),
         warmup=config.warmup,
         clip=config.clip,
         seed=seed_of(lesson, "batches"),
