@@ -54,8 +54,9 @@ class LocalBackend:
         self._ensure_folder(path.parent)
         if path.exists():
             raise self._taken(path, key)
-        temporary = self._write_temporary(data)
+        temporary = self._temporary / f"{os.getpid()}-{secrets.token_hex(8)}"
         try:
+            self._write(temporary, data)
             self._link(temporary, path, key)
         finally:
             temporary.unlink(missing_ok=True)
@@ -97,13 +98,11 @@ class LocalBackend:
                 else:
                     yield prefix + entry.name
 
-    def _write_temporary(self, data: bytes) -> Path:
-        path = self._temporary / f"{os.getpid()}-{secrets.token_hex(8)}"
+    def _write(self, path: Path, data: bytes) -> None:
         with open(path, "xb") as file:
             file.write(data)
             file.flush()
             self._fsync(file.fileno())
-        return path
 
     def _link(self, temporary: Path, path: Path, key: str) -> None:
         try:
