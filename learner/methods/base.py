@@ -57,6 +57,8 @@ class Lesson:
         """Raises ValueError where inputs and labels do not fit each other."""
         if len(self.inputs) != len(self.labels):
             raise ValueError(f"{len(self.inputs)} inputs with {len(self.labels)} labels")
+        if len(self.labels) < 2:
+            raise ValueError(f"task {self.task!r} has {len(self.labels)} rows; two are needed")
         if self.classes < 2:
             raise ValueError(f"task {self.task!r} has {self.classes} class; two are needed")
         if self.labels.min() < 0 or self.labels.max() >= self.classes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -222,6 +224,27 @@ def test_unchanged_snapshots_are_the_same_bytes_in_every_version(
     states = learn(quick(), tiny, [lesson(task) for task in ("a", "bb")])
     bytes_of_a = {encode_tensors(*state.parts()["prefix/a"]) for state in states}
     assert len(bytes_of_a) == 1
+
+
+@pytest.mark.parametrize("loss", ["crossfit", "cosine"])
+def test_two_rows_are_enough(loss: str, tiny: TorchTextBackbone, lesson: MakeLesson) -> None:
+    (state,) = learn(quick(loss=loss, retention=0.1), tiny, [lesson("a", count=2)])
+    assert np.isfinite(state.served.values).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"labels": np.array([0, 1, 0])}, "2 inputs with 3 labels"),
+        ({"labels": np.array([0, 2])}, "labels from 0 to 2 for 2 classes"),
+        ({"classes": 1, "labels": np.array([0, 0])}, "1 class"),
+    ],
+)
+def test_a_lesson_that_contradicts_itself_is_refused(
+    change: dict[str, Any], reason: str, lesson: MakeLesson
+) -> None:
+    with pytest.raises(ValueError, match=reason):
+        replace(lesson("a", count=2), **change)
 
 
 def test_progress_is_reported_at_every_step(tiny: TorchTextBackbone, lesson: MakeLesson) -> None:
