@@ -1,0 +1,65 @@
+import os
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prompt_store import batch_id
+from prompt_store.fields import BATCH_ID
+from tests.prompt_store.forks import fork, wait
+
+
+def test_ids_rise_and_are_unique() -> None:
+    ids = [batch_id() for _ in range(10_000)]
+    assert ids == sorted(set(ids))
+    assert all(re.fullmatch(BATCH_ID, identifier) for identifier in ids)
+
+
+def test_ids_carry_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time() + 1000
+    monkeypatch.setattr(time, "time", lambda: now)
+    first = batch_id()
+    assert int.from_bytes(_decoded(first).to_bytes(16, "big")[:6], "big") == int(now * 1000)
+    monkeypatch.setattr(time, "time", lambda: now - 3600)
+    assert batch_id() > first  # a clock that steps back
+
+
+def _decoded(identifier: str) -> int:
+    number = 0
+    for digit in identifier:
+        number = number * 32 + "0123456789ABCDEFGHJKMNPQRSTVWXYZ".index(digit)
+    return number
+
+
+def test_threads_share_one_order() -> None:
+    with ThreadPoolExecutor(4) as pool:
+        runs = list(pool.map(lambda _: [batch_id() for _ in range(1000)], range(4)))
+    assert len({identifier for run in runs for identifier in run}) == 4000
+    assert all(run == sorted(run) for run in runs)
+
+
+def test_a_forked_child_counts_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time() + 5000  # one instant for parent and child
+    monkeypatch.setattr(time, "time", lambda: now)
+    batch_id()
+    ours, theirs = os.pipe()
+
+    def report() -> None:
+        os.write(theirs, batch_id().encode())
+
+    child = fork(report)
+    assert wait(child) == 0
+    assert os.read(ours, 26).decode()[10:] != batch_id()[10:]
+    os.close(ours)
+    os.close(theirs)
+
+
+@given(st.text(), st.text())
+def test_a_key_gives_one_id_of_its_own(key: str, other: str) -> None:
+    assert batch_id(key) == batch_id(key)
+    assert re.fullmatch(BATCH_ID, batch_id(key))
+    assert batch_id(key).startswith("k")
+    assert (batch_id(key) == batch_id(other)) == (key == other)

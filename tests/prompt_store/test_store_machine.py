@@ -1,0 +1,173 @@
+"""The store against a model of plain lists and dictionaries, under any sequence of calls."""
+
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from prompt_store import (
+    BodyMismatch,
+    Conflict,
+    Draft,
+    FencedOut,
+    Kind,
+    MemoryBackend,
+    NotFound,
+    Store,
+    batch_id,
+)
+from tests.prompt_store.drafts import Clock, batch, draft, published
+
+BATCHES = [batch_id(f"batch {number}") for number in range(8)]
+LEARNER_KINDS = [Kind.REFRESH, Kind.TRAIN, Kind.CANDIDATE, Kind.FORGET]
+
+some_batch = st.sampled_from(BATCHES)
+who = st.integers(0, 1)
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """Two store objects (processes) over one place; the model sees every call of both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backend = MemoryBackend()
+        self.clock = Clock()
+        self.stores = [Store.on(self.backend, clock=self.clock) for _ in range(2)]
+        self.log: list[Draft] = []
+        self.live: int | None = None
+        self.lineage: int | None = None
+        self.epoch = 0
+        self.undecided: dict[str, int] = {}
+        self.bodies: dict[str, str] = {}
+        self.outcomes: dict[str, int] = {}
+        self.blobs: set[str] = set()
+
+    @rule(who=who)
+    def restart(self, who: int) -> None:
+        self.stores[who] = Store.on(self.backend, clock=self.clock)
+
+    @rule(seconds=st.sampled_from([1.0, 100.0, -50.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+    @rule(who=who, data=st.binary(max_size=4))
+    def put(self, who: int, data: bytes) -> None:
+        digest = self.stores[who].blobs.put(data)
+        self.blobs.add(digest)
+        assert self.stores[1 - who].blobs.get(digest) == data
+
+    @rule(who=who, kind=st.sampled_from(LEARNER_KINDS), data=st.data())
+    def append(self, who: int, kind: Kind, data: st.DataObject) -> None:
+        queued = sorted(set(self.bodies) - set(self.outcomes) - self._learnt())
+        fields: dict[str, Any] = {
+            "batches": tuple(data.draw(_some(queued))),
+            "decided": tuple(data.draw(_some(sorted(self.undecided)))),
+            "blobs": {digest[:6]: digest for digest in data.draw(_some(sorted(self.blobs)))},
+        }
+        entry = draft(kind, self.epoch, **fields)
+        assert self.stores[who].append(entry, after=len(self.log)).version == len(self.log) + 1
+        self._record(entry)
+        self.undecided |= dict.fromkeys(entry.batches, len(self.log))
+        for decided in entry.decided:
+            del self.undecided[decided]
+
+    @rule(who=who, kind=st.sampled_from(LEARNER_KINDS), lag=st.integers(1, 3))
+    @precondition(lambda self: self.log)
+    def append_late(self, who: int, kind: Kind, lag: int) -> None:
+        after = max(0, len(self.log) - lag)
+        with pytest.raises(Conflict) as conflict:
+            self.stores[who].append(draft(kind, self.epoch), after=after)
+        assert conflict.value.head == len(self.log)
+
+    @rule(who=who, kind=st.sampled_from(LEARNER_KINDS), lag=st.integers(0, 2))
+    @precondition(lambda self: self.epoch)
+    def append_fenced_out(self, who: int, kind: Kind, lag: int) -> None:
+        with pytest.raises(FencedOut):
+            self.stores[who].append(draft(kind, self.epoch - 1), after=len(self.log) - min(lag, 1))
+
+    @rule(who=who)
+    def fence(self, who: int) -> None:
+        self.epoch += 1
+        assert self.stores[who].fence("learner") == self.epoch
+        self._record(draft(Kind.FENCE, self.epoch))
+
+    @rule(who=who, data=st.data())
+    @precondition(lambda self: self.log)
+    def promote(self, who: int, data: st.DataObject) -> None:
+        version = data.draw(st.integers(1, len(self.log)))
+        content = self.log[version - 1]
+        if content.kind is Kind.FENCE:
+            with pytest.raises(ValueError, match="fence"):
+                self.stores[who].promote(version, "operator")
+            return
+        promoted = self.stores[who].promote(version, "operator")
+        older = self.live is not None and version < self.live
+        assert promoted.kind is (Kind.ROLLBACK if older else Kind.PROMOTE)
+        assert (promoted.blobs, promoted.parent) == (content.blobs, self.live)
+        self._record(draft(promoted.kind, self.epoch, source=version, blobs=content.blobs))
+
+    @rule(who=who, identifier=some_batch, body=st.sampled_from(["body", "other"]))
+    def accept(self, who: int, identifier: str, body: str) -> None:
+        intake, given = self.stores[who].intake, batch(identifier, body)
+        new = identifier not in self.bodies
+        if self.bodies.setdefault(identifier, body) != body:
+            with pytest.raises(BodyMismatch):
+                intake.accept(given)
+        else:
+            assert intake.accept(given) == new
+
+    @rule(who=who, identifier=some_batch)
+    def settle(self, who: int, identifier: str) -> None:
+        intake = self.stores[who].intake
+        if identifier not in self.bodies:
+            with pytest.raises(NotFound):
+                intake.settle(published(identifier))
+            return
+        version = len(self.log) + 1
+        intake.settle(published(identifier, version))
+        self.outcomes.setdefault(identifier, version)
+
+    @invariant()
+    def the_timeline_is_the_models(self) -> None:
+        for store in self.stores:
+            timeline = store.timeline()
+            assert timeline.head == len(self.log)
+            assert (timeline.live, timeline.lineage) == (self.live, self.lineage)
+            assert timeline.epoch == self.epoch
+            assert timeline.undecided == self.undecided
+
+    @invariant()
+    def the_manifests_are_the_models(self) -> None:
+        newest = self.stores[0].manifests(4)
+        assert [(m.kind, m.blobs, m.batches, m.decided) for m in newest] == [
+            (d.kind, d.blobs, d.batches, d.decided) for d in reversed(self.log[-4:])
+        ]
+
+    @invariant()
+    def the_intake_is_the_models(self) -> None:
+        open_ = sorted(set(self.bodies) - set(self.outcomes))
+        for store in self.stores:
+            assert store.intake.pending() == open_
+            for identifier in self.bodies:
+                outcome = store.intake.outcome(identifier)
+                assert (outcome and outcome.version) == self.outcomes.get(identifier)
+
+    def _record(self, entry: Draft) -> None:
+        self.log.append(entry)
+        if entry.kind not in (Kind.CANDIDATE, Kind.FENCE):
+            self.live = len(self.log)
+        if entry.kind not in (Kind.REFRESH, Kind.FENCE):
+            self.lineage = len(self.log)
+
+    def _learnt(self) -> set[str]:
+        return {identifier for entry in self.log for identifier in entry.batches}
+
+
+def _some(values: list[str]) -> st.SearchStrategy[list[str]]:
+    return st.lists(st.sampled_from(values), unique=True, max_size=3) if values else st.just([])
+
+
+StoreMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestStoreMachine = StoreMachine.TestCase
