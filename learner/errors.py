@@ -3,7 +3,8 @@
 LearnerError
 ├── Superseded     another learner holds a higher epoch: stop
 ├── Cancelled      training was told to stop
-└── Unlearnable    a batch that cannot be learnt, with the reason its sender sees
+├── Unlearnable    a batch that cannot be learnt, with the reason its sender sees
+└── ForeignStore   the store was learnt with another backbone
 """
 
 
@@ -21,3 +22,7 @@ class Cancelled(LearnerError):
 
 class Unlearnable(LearnerError):
     """A batch that no retry will make learnable."""
+
+
+class ForeignStore(LearnerError, ValueError):
+    """What is live was learnt with another backbone; its prompts and heads mean nothing here."""

@@ -8,13 +8,15 @@ another that reads it, and what was not committed is done again.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
+from typing import Any
 
 from backbones import TrainableBackbone
 from learner.archive import METHOD, Archive
 from learner.config import LearnerConfig
-from learner.errors import Cancelled, Unlearnable
+from learner.errors import Cancelled, ForeignStore, Unlearnable
 from learner.events import Emit, Event, discard
 from learner.knowledge import Knowledge
 from learner.methods.base import Method, MethodState
@@ -30,6 +32,8 @@ from learner.training import (
     train_prompt,
 )
 from prompt_store import Batch, Kind, Manifest, MethodReference, Store, Timeline
+
+log = logging.getLogger(__name__)
 
 BATCHES_A_REFRESH = 64
 """Waiting batches one refresh takes, so that a backlog is published step by step."""
@@ -67,7 +71,7 @@ class Learner:
     def start(self) -> None:
         """Fence off every other learner and settle what a predecessor left unsettled.
 
-        Raises Unlearnable where the store was learnt with another backbone.
+        Raises ForeignStore where the store was learnt with another backbone.
         """
         self._publisher.fence()
         self._catch_up()
@@ -102,7 +106,7 @@ class Learner:
     def _check_backbone(self, live: Manifest) -> None:
         mine = self._backbone.description
         if live.backbone != mine.fingerprint:
-            raise Unlearnable(
+            raise ForeignStore(
                 f"version {live.version} was learnt with backbone {live.backbone}, this learner "
                 f"has {mine.name} ({mine.fingerprint}): start it with that one, or on another store"
             )
@@ -182,15 +186,24 @@ class Learner:
             self._task_of[batch_id] = self._store.intake.read(batch_id).task
         return self._task_of[batch_id]
 
-    def _release(self, batches: list[str]) -> None:
-        """Decide batches that a rollback undid: they are not learnt again unasked."""
+    def _release(self, batches: list[str], gate: dict[str, Any] | None = None) -> None:
+        """Decide batches without a prompt, by a version with the same content.
+
+        Without a gate report they are batches that a rollback undid: not learnt again unasked.
+        """
         assert self._base is not None, "only a version can have learnt a batch"
-        self._publish(Entry(Kind.REFRESH, self._knowledge, dict(self._base.blobs), decided=batches))
+        blobs = dict(self._base.blobs)
+        self._publish(Entry(Kind.REFRESH, self._knowledge, blobs, decided=batches, gate=gate))
 
     def _train(self, task: str, batches: list[str]) -> None:
         started = time.process_time()
         self._tell("progress", batches, task=task, phase="training")
-        state = self._train_prompt(task, batches)
+        try:
+            state = self._train_prompt(task, batches)
+        except ArithmeticError as error:
+            log.warning("the prompt of task %r could not be trained: %s", task, error)
+            self._release(batches, gate={"task": task, "accepted": False, "reason": str(error)})
+            return
         published = False
         while not published and not self._undone(self._catch_up(), batches):
             self._tell("progress", batches, task=task, phase="evaluating")

@@ -100,7 +100,7 @@ class Publisher:
             task = self._store.intake.read(batch_id).task
         except NotFound:
             return  # settled by a twin of this learner
-        if manifest.kind is Kind.REFRESH and batch_id not in manifest.batches:
+        if _released(batch_id, manifest):
             outcome = Outcome(batch=batch_id, task=task, status="failed", error=RELEASED)
         else:
             outcome = Outcome(
@@ -124,6 +124,12 @@ class Publisher:
             gate=entry.gate,
             metrics={**entry.knowledge.head_report, **entry.metrics},
         )
+
+
+def _released(batch_id: str, manifest: Manifest) -> bool:
+    """Whether a version decided a batch only to let go of it: neither learnt nor judged there."""
+    learnt = batch_id in manifest.batches
+    return manifest.kind is Kind.REFRESH and not learnt and manifest.gate is None
 
 
 def task_entries(knowledge: Knowledge) -> dict[str, TaskEntry]:

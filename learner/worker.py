@@ -15,7 +15,7 @@ from collections.abc import Callable
 from backbones import TrainableBackbone
 from learner.build import build_learner
 from learner.config import LearnerConfig
-from learner.errors import Cancelled, Superseded
+from learner.errors import Cancelled, ForeignStore, Superseded
 from learner.events import Emit, Event, discard
 from prompt_store import Store
 
@@ -77,7 +77,7 @@ class Worker:
         while not self._stopped.is_set():
             try:
                 return bool(act())
-            except (Superseded, Cancelled):
+            except (Superseded, Cancelled, ForeignStore):
                 raise
             except Exception as error:  # noqa: BLE001  the loop must outlive any single failure
                 log.exception("learning failed; trying again in %.1f s", pause)
