@@ -24,6 +24,13 @@ Device: TypeAlias = Literal["auto", "cpu", "cuda"]
 Precision: TypeAlias = Literal["auto", "fp32", "bf16"]
 
 MAX_LENGTH: Final = 256
+_VOCABULARIES: Final = (
+    "vocab.txt",
+    "vocab.json",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+    "tokenizer.model",
+)
 POOLING: Final = "mean-of-tokens, length 1"
 
 
@@ -163,6 +170,9 @@ def _tokens(folder: Path, config: Any, length: int) -> TextTokens:
 def _converted(folder: Path) -> Tokenizer:
     from transformers import AutoTokenizer
 
+    # Without a vocabulary transformers makes an empty tokenizer, and every word becomes unknown.
+    if not any((folder / file).is_file() for file in _VOCABULARIES):
+        raise SourceError(f"{folder} has no tokenizer: neither tokenizer.json nor a vocabulary")
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False

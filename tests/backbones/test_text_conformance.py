@@ -39,6 +39,9 @@ def test_a_long_batch_is_split_and_comes_back_in_order(bert: TorchTextBackbone) 
     for index in (0, 7, 150, 299):
         alone = bert.encode(batch.select([index]), bank, rows[index : index + 1])
         assert np.abs(features[index] - alone[0]).max() < 1e-5
+    prefix = random_prefix(bert.description, 2, 1)
+    cached = bert.encode_lower(bert.lower(batch), prefix)
+    assert np.abs(cached - bert.encode(batch, Bank.stack([prefix]))).max() < 1e-5
 
 
 def test_a_bank_is_converted_once_and_let_go(bert: TorchTextBackbone) -> None:
