@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from perennial.cli.settings_flags import flags_of, settings_from
+from serving import logs
 from serving.settings import Settings
 
 ENGINES = {"local": "serving.local", "ray": "serving.application"}
-"""Where `run(settings)` lies for each engine; imported when chosen: Ray is slow to import."""
+"""Where `run(settings, announce)` lies for each engine; imported when chosen: Ray is slow."""
 
 
 class _LongNames(click.Command):
@@ -39,4 +40,17 @@ def serve(check: bool, **given: Any) -> None:
     if check:
         click.echo(settings.model_dump_json(indent=2))
         return
-    import_module(ENGINES[settings.engine]).run(settings)
+    _run(settings)
+
+
+def _run(settings: Settings) -> None:
+    """Serve until a signal ends it; what keeps it from starting becomes one clear line."""
+    from backbones.errors import BackboneError
+    from prompt_store.errors import StoreError
+
+    logs.configure()
+    try:
+        engine = import_module(ENGINES[settings.engine])
+        engine.run(settings, announce=lambda url: click.echo(f"serving at {url}"))
+    except (BackboneError, StoreError, OSError) as error:
+        raise click.ClickException(str(error)) from error

@@ -55,7 +55,15 @@ def test_kubernetes_runs_the_same_application_on_gpus() -> None:
     (ours,) = _serve_config()["applications"]
     (theirs,) = _kubernetes_config()["applications"]
     assert theirs["deployments"][0]["ray_actor_options"].pop("num_gpus") == 1
+    assert theirs["args"].pop("host") != ours["args"].pop("host")
     assert theirs == ours
+
+
+@pytest.mark.parametrize("config", [_serve_config(), _kubernetes_config()])
+def test_the_application_knows_where_its_proxy_listens(config: dict[str, Any]) -> None:
+    """Otherwise callers from elsewhere would count as local, and could teach without a key."""
+    (application,) = config["applications"]
+    assert application["args"]["host"] == config["http_options"]["host"]
 
 
 def test_nobody_but_this_machine_reaches_a_server_without_keys() -> None:
