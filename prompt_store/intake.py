@@ -31,7 +31,10 @@ class Intake:
         self._backend = backend
 
     def accept(self, batch: Batch) -> bool:
-        """Store a batch; durable when this returns. False: it was accepted before.
+        """Store a batch; it is durable, or settled already, when this returns.
+
+        True for at most one caller per batch. All others get False: it was here before, or a twin
+        that raced with this call has already seen it settled.
 
         Raises:
             BodyMismatch: its id was accepted before, with another body.

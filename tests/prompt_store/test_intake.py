@@ -144,6 +144,21 @@ def test_accept_that_a_settle_overtakes_leaves_nothing_pending(
     assert intake.outcome(ONE) == published(ONE)
 
 
+def test_a_twin_may_settle_a_batch_before_its_creator_returns(
+    intake: Intake, backend: MemoryBackend
+) -> None:
+    """Both get False then: True is never given twice, and the outcome is there."""
+
+    class Overtaken(CountingBackend):
+        def after(self, call: str) -> None:
+            assert not intake.accept(batch(ONE))
+            intake.settle(published(ONE))
+
+    assert not Intake(Overtaken(backend)).accept(batch(ONE))
+    assert intake.outcome(ONE) == published(ONE)
+    assert list(backend.list_after("intake/pending/")) == []
+
+
 def test_accept_whose_twin_is_settled_under_its_eyes(
     intake: Intake, backend: MemoryBackend
 ) -> None:

