@@ -91,6 +91,10 @@ class AsyncClient:
         """See `Client.task`."""
         return await self._send(calls.task(name))
 
+    async def declare(self, name: str, labels: Iterable[str] = ()) -> Task:
+        """See `Client.declare`."""
+        return await self._send(calls.declare(name, labels))
+
     async def forget(self, task: str) -> Forgetting:
         """See `Client.forget`."""
         return await self._send(calls.forget(task))

@@ -88,6 +88,11 @@ def task(name: str) -> Call[Task]:
     return _get(f"/v1/tasks/{_segment(name)}", _as(Task))
 
 
+def declare(name: str, labels: Iterable[str]) -> Call[Task]:
+    path = f"/v1/tasks/{_segment(name)}"
+    return Call("PUT", path, _as(Task), {"labels": list(labels)}, repeatable=True)
+
+
 def forget(name: str) -> Call[Forgetting]:
     return Call("DELETE", f"/v1/tasks/{_segment(name)}", _as(Forgetting))
 

@@ -101,6 +101,10 @@ class Client:
         """One task with its classes. Raises NotFound."""
         return self._send(calls.task(name))
 
+    def declare(self, name: str, labels: Iterable[str] = ()) -> Task:
+        """Say which labels a task may have; none: any. Optional: teaching declares a task too."""
+        return self._send(calls.declare(name, labels))
+
     def forget(self, task: str) -> Forgetting:
         """Forget a task: exactly from the head, from prompts by retraining. Raises NotFound."""
         return self._send(calls.forget(task))

@@ -71,6 +71,7 @@ class SmallServer:
             ("GET", "/v1/batches/{batch}", self._batch),
             ("GET", "/v1/tasks", self._tasks),
             ("GET", "/v1/tasks/{task}", self._task),
+            ("PUT", "/v1/tasks/{task}", self._declare),
             ("DELETE", "/v1/tasks/{task}", self._forget),
             ("GET", "/v1/versions", self._versions),
             ("GET", "/v1/versions/{number}", self._version),
@@ -134,6 +135,10 @@ class SmallServer:
 
     def _described(self, task: str) -> dict[str, Any]:
         return {"task": task, "labels": self.labels[task], "examples": 10, "own_prompt": True}
+
+    async def _declare(self, task: str, request: Request) -> dict[str, Any]:
+        labels = (await request.json())["labels"]
+        return {"task": task, "labels": self.labels[task], "declared_labels": labels}
 
     async def _forget(self, task: str) -> dict[str, Any]:
         del self.labels[task]

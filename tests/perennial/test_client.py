@@ -135,6 +135,12 @@ def test_tasks_versions_and_info(do: Do) -> None:
     assert do("info").model_dump()["backbone"] == {"name": "minilm"}
 
 
+def test_declare_says_which_labels_a_task_may_have(do: Do, server: SmallServer) -> None:
+    server.refuse(503)
+    assert do("declare", "mail", {"x"}).declared_labels == ("x",)
+    assert [one.method for one in server.seen] == ["PUT", "PUT"]
+
+
 def test_history_comes_in_pages(do: Do) -> None:
     first = do("versions", limit=1)
     assert ([one.version for one in first.versions], first.before) == ([8], 8)
