@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, SupportsIndex
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backbones.arrays import IntArray
+from backbones.arrays import IntArray, Rows
 from backbones.errors import ShapeMismatch
 
 
@@ -43,7 +43,7 @@ class Preprocessed:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def select(self, indices: Sequence[SupportsIndex] | IntArray) -> Preprocessed:
+    def select(self, indices: Rows) -> Preprocessed:
         """The examples at these positions, in this order."""
         chosen = np.asarray(indices, dtype=np.int64).reshape(-1)
         fields = {

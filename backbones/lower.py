@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import SupportsIndex
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from backbones.arrays import IntArray
+from backbones.arrays import IntArray, Rows
 from backbones.errors import ShapeMismatch
 
 
@@ -38,7 +37,7 @@ class LowerStates:
         """Memory held."""
         return self.states.element_size() * self.states.numel()
 
-    def padded(self, rows: Sequence[SupportsIndex] | IntArray) -> tuple[Tensor, Tensor]:
+    def padded(self, rows: Rows) -> tuple[Tensor, Tensor]:
         """States (len(rows), S, D) and mask (len(rows), S), 1 where there is a token."""
         chosen = np.asarray(rows, dtype=np.int64)
         lengths = self.lengths[chosen]
@@ -49,7 +48,7 @@ class LowerStates:
         index = torch.from_numpy(flat).to(self.states.device)
         return self.states[index], torch.from_numpy(mask).to(self.states.device).long()
 
-    def select(self, rows: Sequence[SupportsIndex] | IntArray) -> LowerStates:
+    def select(self, rows: Rows) -> LowerStates:
         """The states of these examples, in this order."""
         chosen = np.asarray(rows, dtype=np.int64)
         states, mask = self.padded(chosen) if len(chosen) else (self.states[:0], None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from backbones.arrays import FloatArray, IntArray
+from backbones.arrays import FloatArray, Rows
 from backbones.bank import Bank, TokenBank
 from backbones.description import Description
 from backbones.inputs import Input, Preprocessed
@@ -30,7 +30,7 @@ class Backbone(Protocol):
         ...
 
     def encode(
-        self, batch: Preprocessed, bank: Bank | None = None, rows: IntArray | None = None
+        self, batch: Preprocessed, bank: Bank | None = None, rows: Rows | None = None
     ) -> FloatArray:
         """Features (B, D), fp32, of length 1, in the order of `batch`.
 
@@ -51,7 +51,7 @@ class TrainableBackbone(Backbone, Protocol):
         """Features (B, D) of all cached examples under one prefix, without gradient."""
         ...
 
-    def features(self, lower: LowerStates, rows: Sequence[int], prefix: TensorPrefix) -> Tensor:
+    def features(self, lower: LowerStates, rows: Rows, prefix: TensorPrefix) -> Tensor:
         """Features (len(rows), D) of the cached examples `rows`, differentiable in `prefix`."""
         ...
 
@@ -66,11 +66,11 @@ class TokenBackbone(TrainableBackbone, Protocol):
     """A backbone that also takes prompts in the form of input tokens."""
 
     def encode_tokens(
-        self, batch: Preprocessed, bank: TokenBank, rows: IntArray | None = None
+        self, batch: Preprocessed, bank: TokenBank, rows: Rows | None = None
     ) -> FloatArray:
         """As `encode`, with token prefixes."""
         ...
 
-    def token_features(self, batch: Preprocessed, rows: Sequence[int], tokens: Tensor) -> Tensor:
+    def token_features(self, batch: Preprocessed, rows: Rows, tokens: Tensor) -> Tensor:
         """Features (len(rows), D) of the examples `rows` under tokens (P, D), differentiable."""
         ...

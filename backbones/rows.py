@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import SupportsIndex
-
 import numpy as np
 
-from backbones.arrays import IntArray
+from backbones.arrays import IntArray, Rows
 from backbones.errors import RoutingUnavailable, ShapeMismatch
 
 
-def check_rows(
-    rows: IntArray | Sequence[SupportsIndex] | None, examples: int, prefixes: int
-) -> IntArray:
+def check_rows(rows: Rows | None, examples: int, prefixes: int) -> IntArray:
     """`rows` as (B,) indices into a bank of `prefixes` rows; all 0 where none are given.
 
     Raises ShapeMismatch (wrong shape, type or range), RoutingUnavailable (-1).
@@ -36,7 +31,7 @@ def check_rows(
     return chosen
 
 
-def check_indices(rows: Sequence[SupportsIndex] | IntArray, examples: int) -> IntArray:
+def check_indices(rows: Rows, examples: int) -> IntArray:
     """`rows` as indices of a non-empty choice among `examples`. Raises ShapeMismatch."""
     chosen = np.asarray(rows, dtype=np.int64)
     if chosen.ndim != 1 or len(chosen) == 0:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Final, Literal, SupportsIndex, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from backbones.arrays import FloatArray, IntArray
+from backbones.arrays import FloatArray, IntArray, Rows
 from backbones.bank import Bank, TokenBank
 from backbones.description import Description
 from backbones.errors import ShapeMismatch, UnsupportedModel
@@ -66,7 +66,7 @@ class TorchTextBackbone:
         return self._tokens(inputs)
 
     def encode(
-        self, batch: Preprocessed, bank: Bank | None = None, rows: IntArray | None = None
+        self, batch: Preprocessed, bank: Bank | None = None, rows: Rows | None = None
     ) -> FloatArray:
         """Features (B, D) in the order of `batch`; see `backbones.protocol.Backbone`."""
         if bank is None:
@@ -84,7 +84,7 @@ class TorchTextBackbone:
         return self._in_passes(batch.lengths, under_bank)
 
     def encode_tokens(
-        self, batch: Preprocessed, bank: TokenBank, rows: IntArray | None = None
+        self, batch: Preprocessed, bank: TokenBank, rows: Rows | None = None
     ) -> FloatArray:
         """As `encode`, with prompts in the form of input tokens."""
         bank.check(self.description)
@@ -137,7 +137,7 @@ class TorchTextBackbone:
     def features(
         self,
         lower: LowerStates,
-        rows: Sequence[SupportsIndex] | IntArray,
+        rows: Rows,
         prefix: TensorPrefix,
     ) -> Tensor:
         """Features (len(rows), D), fp32, differentiable in `prefix`.
@@ -152,9 +152,7 @@ class TorchTextBackbone:
         mask = mask.to(self.device)
         return pooled(self._trainer(first).resumed(states, mask, context), mask)
 
-    def token_features(
-        self, batch: Preprocessed, rows: Sequence[SupportsIndex] | IntArray, tokens: Tensor
-    ) -> Tensor:
+    def token_features(self, batch: Preprocessed, rows: Rows, tokens: Tensor) -> Tensor:
         """Features (len(rows), D), fp32, under tokens (P, D), differentiable in `tokens`."""
         if tokens.ndim != 2 or tokens.shape[1] != self.description.width:
             raise ShapeMismatch(

@@ -7,9 +7,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from backbones import SourceError, load
@@ -68,7 +70,7 @@ def test_a_weight_matters(folders: dict[str, Path], copied: Path) -> None:
 
 
 def test_names_shapes_and_types_of_tensors_matter(tmp_path: Path) -> None:
-    variants = [
+    variants: list[dict[str, NDArray[Any]]] = [
         {"a": np.zeros((2, 3), np.float32)},
         {"b": np.zeros((2, 3), np.float32)},
         {"a": np.zeros((3, 2), np.float32)},
