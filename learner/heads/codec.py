@@ -64,7 +64,7 @@ def _load_mixture(
         load_head(_under(tensors, place), _under(metadata, place), projection)
         for place in range(int(metadata["members"]))
     )
-    return MixtureHead(members, float(tensors["temperature"][0]))
+    return MixtureHead(members, tensors["weights"])
 
 
 def _under(entries: Mapping[str, _Value], place: int) -> dict[str, _Value]:

@@ -17,6 +17,7 @@ from learner.heads import (
 )
 
 WIDTH, HIDDEN, CLASSES = 6, 11, 4
+HALVES = np.array([0.5, 0.5], np.float32)
 
 
 def draw(*shape: int, seed: int = 0) -> np.ndarray:
@@ -34,8 +35,8 @@ def projected() -> ProjectedHead:
 HEADS: dict[str, Head] = {
     "linear": linear(),
     "projected": projected(),
-    "mixture": MixtureHead((linear(), projected()), 1.5),
-    "nested": MixtureHead((projected(), MixtureHead((linear(), projected())))),
+    "mixture": MixtureHead((linear(), projected()), np.array([0.9, 0.3], np.float32)),
+    "nested": MixtureHead((projected(), MixtureHead((linear(), projected()), HALVES)), HALVES),
 }
 each_head = pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
 
@@ -93,7 +94,7 @@ def test_other_widths_and_columns_are_refused(head: Head) -> None:
 
 def test_what_makes_no_head_is_refused() -> None:
     with pytest.raises(ValueError, match="share width and classes"):
-        MixtureHead((linear(), linear().restrict([0])))
+        MixtureHead((linear(), linear().restrict([0])), HALVES)
     with pytest.raises(ValueError, match="temperature"):
         LinearHead(draw(WIDTH, CLASSES), draw(CLASSES), 0.0)
     with pytest.raises(ValueError, match="fp32"):
@@ -112,7 +113,7 @@ def test_bad_storage_is_refused() -> None:
         load_head(own, {"kind": "projected"})
     other = ProjectedHead(draw(WIDTH, HIDDEN, seed=9), draw(HIDDEN, CLASSES), draw(CLASSES))
     with pytest.raises(ValueError, match="one projection"):
-        split_tensors(MixtureHead((projected(), other)).tensors())
+        split_tensors(MixtureHead((projected(), other), HALVES).tensors())
 
 
 def test_importing_the_heads_is_light() -> None:
