@@ -8,7 +8,6 @@ of one input never waits behind all of a request of hundreds.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import time
 from collections import deque
@@ -16,7 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from serving.forward import Result, Slice, Work
+from serving.forward import Result, Slice, Work, no_classes
 from serving.metrics import Metrics
 from serving.problems import Problem
 from serving.settings import Batching
@@ -55,7 +54,7 @@ class Batcher:
     def __init__(
         self,
         forward: Forward,
-        current: Callable[[], Snapshot],
+        current: Callable[[], Snapshot | None],
         batching: Batching,
         queue_depth: int,
         metrics: Metrics,
@@ -69,6 +68,7 @@ class Batcher:
         self._arrived = asyncio.Event()
         self._pace = 0.0  # seconds an input takes, as last seen; 0 while unknown
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="encoder")
+        self._stopping = False
         self._loop_task: asyncio.Task[None] | None = None
 
     @property
@@ -81,15 +81,15 @@ class Batcher:
         self._loop_task = asyncio.get_running_loop().create_task(self._run(), name="batcher")
 
     async def stop(self) -> None:
-        """Refuses what waits, ends after the pass that is running."""
-        if self._loop_task is not None:
-            self._loop_task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._loop_task
-        for job in self._jobs:
+        """Refuses what waits, and returns after the pass that is running."""
+        self._stopping = True
+        while self._jobs:
+            job = self._jobs.popleft()
             if not job.answer.done():
-                job.answer.set_exception(Problem("not-ready", "the server is shutting down"))
-        self._jobs.clear()
+                job.answer.set_exception(_shutting_down())
+        self._arrived.set()
+        if self._loop_task is not None:
+            await self._loop_task
         await asyncio.to_thread(self._worker.shutdown)
 
     async def submit(self, work: Work) -> Answer:
@@ -97,6 +97,8 @@ class Batcher:
 
         Raises Problem: overloaded (the queue is full), or what is wrong with this work.
         """
+        if self._stopping:
+            raise _shutting_down()
         self._check_room(len(work.inputs))
         job = _Job(work, asyncio.get_running_loop().create_future())
         self._jobs.append(job)
@@ -116,7 +118,7 @@ class Batcher:
         )
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopping:
             await self._arrived.wait()
             self._arrived.clear()
             while slices := self._next_slices():
@@ -133,6 +135,9 @@ class Batcher:
             if job.answer.done():
                 continue
             job.snapshot = job.snapshot or job.work.pinned or current
+            if job.snapshot is None:
+                job.answer.set_exception(no_classes())
+                continue
             stop = job.taken + min(room, job.remaining)
             slices.append((job, Slice(job.work, job.snapshot, job.taken, stop)))
             room -= stop - job.taken
@@ -160,6 +165,10 @@ class Batcher:
         self._metrics.observe("perennial_batch_size", inputs)
         self._metrics.observe("perennial_encode_seconds", seconds)
         self._metrics.add("perennial_inputs", inputs)
+
+
+def _shutting_down() -> Problem:
+    return Problem("not-ready", "the server is shutting down")
 
 
 def _settle(job: _Job, outcome: Sequence[Result] | Exception) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from learner.events import Event
@@ -107,12 +106,3 @@ class EventBus:
 
     def unsubscribe(self, subscription: Subscription) -> None:
         self._subscriptions.discard(subscription)
-
-    async def stream(self) -> AsyncIterator[Numbered]:
-        """The events from now on. Raises Dropped where the reader is too slow."""
-        subscription = self.subscribe()
-        try:
-            while (numbered := await subscription.next()) is not None:
-                yield numbered
-        finally:
-            self.unsubscribe(subscription)

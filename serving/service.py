@@ -80,7 +80,7 @@ class Service:
         )
         self.batcher = Batcher(
             ForwardPass(backbone, settings.batching.tokens),
-            self._current,
+            lambda: self.watcher.snapshot,
             settings.batching,
             settings.limits.queue_depth,
             metrics,
@@ -163,12 +163,6 @@ class Service:
         if current is not None and current.version == version:
             return current
         return await self.pins.get(version)
-
-    def _current(self) -> Snapshot:
-        snapshot = self.watcher.snapshot
-        if snapshot is None:
-            raise no_classes()
-        return snapshot
 
     # Learning
 

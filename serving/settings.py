@@ -107,7 +107,7 @@ class Settings(BaseSettings):
 
     config: Path | None = Field(None, description="TOML file with any of these settings")
     store: str = Field(
-        "perennial-store",
+        "perennial-data",
         min_length=1,
         description="where all state lies: a folder or a URL",
     )

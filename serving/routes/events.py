@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import orjson
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from learner.events import Event
 from serving.events import Dropped, EventBus, Subscription
@@ -34,14 +35,32 @@ data: {"kind":"swapped","at":1769860801.5,"version":42}
 
 
 class EventStream(StreamingResponse):
-    """An endless answer of server-sent events."""
+    """What one subscriber gets, from the moment this is made until either side ends it."""
 
     media_type = MEDIA_TYPE
+
+    def __init__(self, bus: EventBus, metrics: Metrics, heartbeat: float) -> None:
+        self._bus = bus
+        self._metrics = metrics
+        self._subscription = bus.subscribe()
+        super().__init__(
+            _lines(self._subscription, heartbeat),
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._metrics.set("perennial_event_subscribers", self._bus.subscribers)
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._bus.unsubscribe(self._subscription)
+            self._metrics.set("perennial_event_subscribers", self._bus.subscribers)
 
 
 @router.get(
     "/v1/events",
     summary="Listen",
+    status_code=200,
     response_class=EventStream,
     dependencies=PREDICT,
     responses={200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}, "example": _STREAM}}}},
@@ -52,22 +71,16 @@ async def listen(service: ServiceDependency) -> EventStream:
     Comments come as heartbeats. A listener that falls behind gets `dropped` as its last event.
     """
     heartbeat = service.settings.polling.heartbeat_seconds
-    lines = _lines(service.events, service.metrics, heartbeat)
-    return EventStream(lines, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    return EventStream(service.events, service.metrics, heartbeat)
 
 
-async def _lines(bus: EventBus, metrics: Metrics, heartbeat: float) -> AsyncIterator[bytes]:
-    subscription = bus.subscribe()
-    metrics.set("perennial_event_subscribers", bus.subscribers)
+async def _lines(subscription: Subscription, heartbeat: float) -> AsyncIterator[bytes]:
+    yield _HELLO
     try:
-        yield _HELLO
         while (line := await _next_line(subscription, heartbeat)) is not None:
             yield line
     except Dropped:
         yield _DROPPED
-    finally:
-        bus.unsubscribe(subscription)
-        metrics.set("perennial_event_subscribers", bus.subscribers)
 
 
 async def _next_line(subscription: Subscription, heartbeat: float) -> bytes | None:

@@ -8,14 +8,20 @@ from fastapi import APIRouter, Path, Query
 
 from serving.problems import documented
 from serving.routes.common import ADMIN, PREDICT, ServiceDependency
+from serving.schemas.shape import LARGEST_INTEGER
 from serving.schemas.versions import VersionBody, VersionsBody
 
 router = APIRouter(tags=["versions"])
 
-Version = Annotated[int, Path(ge=1, description="number of a version", examples=[42])]
+Version = Annotated[
+    int, Path(ge=1, le=LARGEST_INTEGER, description="number of a version", examples=[42])
+]
 Limit = Annotated[int, Query(ge=1, le=100, description="versions of one page, at most")]
 Before = Annotated[
-    int | None, Query(ge=1, description="only versions with a smaller number", examples=[23])
+    int | None,
+    Query(
+        ge=1, le=LARGEST_INTEGER, description="only versions with a smaller number", examples=[23]
+    ),
 ]
 
 

@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from serving.names import Name
 from serving.schemas.inputs import Inputs
-from serving.schemas.shape import MESSAGE, AnswerShape, RequestShape, shown
+from serving.schemas.shape import LARGEST_INTEGER, MESSAGE, AnswerShape, RequestShape, shown
 
 
 class ClassifyRequest(RequestShape):
@@ -24,9 +24,14 @@ class ClassifyRequest(RequestShape):
         None, description="choose among this task's classes only; without it, among all"
     )
     top_k: int = Field(5, ge=1, le=100, description="predictions for each input, at most")
-    version: int | None = Field(None, ge=1, description="answer with this version")
+    version: int | None = Field(
+        None, ge=1, le=LARGEST_INTEGER, description="answer with this version"
+    )
     min_version: int | None = Field(
-        None, ge=1, description="answer with this version or a later one, or not at all (409)"
+        None,
+        ge=1,
+        le=LARGEST_INTEGER,
+        description="answer with this version or a later one, or not at all (409)",
     )
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+LARGEST_INTEGER = 2**53 - 1
+"""The largest that every JSON reader keeps exact."""
 MESSAGE = "My parcel never arrived, can I get my money back?"
 """The text of the examples in the documentation."""
 

@@ -1,0 +1,71 @@
+"""Fixtures: a store, a backbone, and servers made of them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prompt_store import Store
+from serving.metrics import PrometheusMetrics
+from serving.service import Service
+from serving.settings import Settings
+from tests.serving.bag_of_words import BagOfWords, HeldBagOfWords
+from tests.serving.running import Running, running
+
+QUICK = {"versions_seconds": 0.05, "heartbeat_seconds": 0.2}
+
+Serve = Callable[..., Running]
+
+
+@pytest.fixture(params=["memory", "local"])
+def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """An empty store of each kind."""
+    return Store.open(tmp_path / "store" if request.param == "local" else _memory())
+
+
+@pytest.fixture
+def store() -> Store:
+    """An empty store in memory."""
+    return Store.open(_memory())
+
+
+def _memory() -> str:
+    return f"memory://{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def backbone() -> BagOfWords:
+    return BagOfWords()
+
+
+@pytest.fixture
+def held() -> Iterator[HeldBagOfWords]:
+    """A backbone whose passes can be held; let go at the end."""
+    backbone = HeldBagOfWords()
+    yield backbone
+    backbone.release()
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Starts servers on a store and a backbone, with settings by name; stops them at the end."""
+    with ExitStack() as stack:
+
+        def start(
+            store: Store,
+            backbone: BagOfWords,
+            *,
+            ready: bool = True,
+            hooks: dict[str, Any] | None = None,
+            **settings: Any,
+        ) -> Running:
+            chosen = Settings(**{"polling": QUICK, **settings})
+            service = Service(store, backbone, chosen, PrometheusMetrics(), **(hooks or {}))
+            return stack.enter_context(running(service, ready=ready))
+
+        yield start

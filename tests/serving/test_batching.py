@@ -1,0 +1,170 @@
+"""The micro-batcher under load: full, cancelled, fair, and idle."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from prompt_store import Store
+from tests.serving.bag_of_words import HeldBagOfWords
+from tests.serving.conftest import Serve
+from tests.serving.publishing import MAIL, publish
+from tests.serving.running import Running
+from tests.serving.test_problems import check
+
+CLASSIFY = "/v1/classify"
+
+
+@pytest.fixture
+def busy(store: Store, held: HeldBagOfWords, serve: Serve) -> Running:
+    """A server whose queue holds 10 inputs and whose passes take 8, now held in one of them."""
+    publish(store, held, MAIL)
+    running = serve(store, held, limits={"queue_depth": 10}, batching={"inputs": 8, "tokens": 1000})
+    held.hold()
+    return running
+
+
+def _until(running: Running, condition: Callable[[], bool]) -> None:
+    """Returns when the condition holds on the server's event loop."""
+    while not running.on_loop(condition):
+        pass
+
+
+def _ask(running: Running, inputs: int = 1) -> httpx.Response:
+    with httpx.Client(base_url=running.url, timeout=30) as client:
+        return client.post(CLASSIFY, json={"inputs": ["a b c"] * inputs})
+
+
+def test_a_request_runs_at_once_when_the_encoder_is_free(
+    busy: Running, held: HeldBagOfWords
+) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        alone = threads.submit(_ask, busy)
+        held.wait_for_pass()
+        held.release()
+        assert alone.result().status_code == 200
+    assert held.sizes == [1]
+
+
+def test_what_arrives_during_a_pass_forms_the_next_one(busy: Running, held: HeldBagOfWords) -> None:
+    batcher = busy.service.batcher
+    with ThreadPoolExecutor(8) as threads:
+        answers = [threads.submit(_ask, busy)]
+        held.wait_for_pass()
+        answers += [threads.submit(_ask, busy) for _ in range(5)]
+        _until(busy, lambda: batcher.waiting == 5)
+        held.release()
+        assert {one.result().status_code for one in answers} == {200}
+    assert held.sizes == [1, 5]
+
+
+def test_a_full_queue_refuses_and_says_when_to_come_back(
+    busy: Running, held: HeldBagOfWords
+) -> None:
+    batcher = busy.service.batcher
+    with ThreadPoolExecutor(8) as threads:
+        answers = [threads.submit(_ask, busy)]
+        held.wait_for_pass()
+        answers.append(threads.submit(_ask, busy, 9))
+        _until(busy, lambda: batcher.waiting == 9)
+        refused = _ask(busy, 2)
+        check(refused, "overloaded")
+        assert int(refused.headers["Retry-After"]) >= 1
+        answers.append(threads.submit(_ask, busy, 1))  # there is room for one
+        _until(busy, lambda: batcher.waiting == 10)
+        held.release()
+        assert {one.result().status_code for one in answers} == {200}
+    assert _ask(busy).status_code == 200
+    measured = busy.client.get("/metrics").text
+    assert "perennial_refusals_total 1.0" in measured
+
+
+def test_one_request_larger_than_the_queue_is_taken_when_nothing_waits(
+    busy: Running, held: HeldBagOfWords
+) -> None:
+    held.release()
+    assert len(_ask(busy, 30).json()["results"]) == 30
+    assert held.sizes == [8, 8, 8, 6]
+
+
+def test_a_single_input_does_not_wait_for_all_of_a_long_request(
+    busy: Running, held: HeldBagOfWords
+) -> None:
+    batcher = busy.service.batcher
+    with ThreadPoolExecutor(2) as threads:
+        long = threads.submit(_ask, busy, 9)
+        held.wait_for_pass()
+        short = threads.submit(_ask, busy, 1)
+        _until(busy, lambda: batcher.waiting == 2)
+        held.release()
+        assert len(long.result().json()["results"]) == 9
+        assert len(short.result().json()["results"]) == 1
+    assert held.sizes == [8, 2]
+
+
+def test_clients_that_leave_take_their_inputs_with_them(
+    busy: Running, held: HeldBagOfWords
+) -> None:
+    batcher = busy.service.batcher
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(_ask, busy)
+        held.wait_for_pass()
+        leaving = [_send(busy, 3) for _ in range(3)]
+        staying = threads.submit(_ask, busy)
+        _until(busy, lambda: batcher.waiting == 10)
+        for one in leaving:
+            one.close()
+        _until(busy, lambda: batcher.waiting == 1)
+        held.release()
+        assert first.result().status_code == staying.result().status_code == 200
+    assert held.sizes == [1, 1]
+    assert _ask(busy).status_code == 200
+
+
+def _send(running: Running, inputs: int) -> socket.socket:
+    """Sends a request whose answer nobody will read."""
+    body = orjson.dumps({"inputs": ["a b c"] * inputs})
+    host, port = running.url.removeprefix("http://").split(":")
+    connection = socket.create_connection((host, int(port)), timeout=30)
+    head = f"POST {CLASSIFY} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+    connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    return connection
+
+
+def test_an_input_that_cannot_be_read_fails_alone(busy: Running, held: HeldBagOfWords) -> None:
+    batcher = busy.service.batcher
+
+    def blank() -> httpx.Response:
+        with httpx.Client(base_url=busy.url, timeout=30) as client:
+            return client.post(CLASSIFY, json={"inputs": "  "})
+
+    with ThreadPoolExecutor(3) as threads:
+        first = threads.submit(_ask, busy)
+        held.wait_for_pass()
+        others: list[Any] = [threads.submit(_ask, busy), threads.submit(blank)]
+        _until(busy, lambda: batcher.waiting == 2)
+        held.release()
+        assert first.result().status_code == others[0].result().status_code == 200
+        check(others[1].result(), "invalid-content")
+
+
+def test_stopping_answers_those_who_wait(busy: Running, held: HeldBagOfWords) -> None:
+    batcher = busy.service.batcher
+    with ThreadPoolExecutor(2) as threads:
+        inside = threads.submit(_ask, busy)
+        held.wait_for_pass()
+        waiting = threads.submit(_ask, busy)
+        _until(busy, lambda: batcher.waiting == 1)
+        stopping = threading.Thread(target=lambda: busy.wait(batcher.stop()))
+        stopping.start()
+        check(waiting.result(), "not-ready")
+        held.release()
+        stopping.join(30)
+        assert inside.result().status_code == 200  # its pass was under way
