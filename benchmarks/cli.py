@@ -64,3 +64,33 @@ def stream(
         threads=threads,
         json_path=json_path,
     )
+
+
+@bench.command()
+@click.option("--replicas", default=3, show_default=True)
+@click.option("--clients", default=8, show_default=True)
+@click.option("--rate", default=24.0, show_default=True, help="Requests a second, together.")
+@click.option("--publications", default=20, show_default=True, help="Versions published.")
+@click.option("--pause", default=1.5, show_default=True, help="Seconds between publications.")
+@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path))
+def swap(
+    replicas: int,
+    clients: int,
+    rate: float,
+    publications: int,
+    pause: float,
+    json_path: Path | None,
+) -> None:
+    """Publish versions under steady load on Ray Serve, then kill a replica with -9."""
+    from benchmarks.swap import run_swap
+    from benchmarks.swap_report import print_swap
+
+    result = run_swap(
+        replicas=replicas,
+        clients=clients,
+        rate=rate,
+        publications=publications,
+        pause=pause,
+        say=lambda text: click.echo(text, err=True),
+    )
+    print_swap(result, json_path)

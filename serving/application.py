@@ -1,7 +1,7 @@
 """The application on Ray Serve: `Classifier` replicas that answer, one `Learner` that publishes.
 
-`build` is what a Serve config file or a KubeRay RayService names as `import_path`. The learner nudges
-every replica through `broadcast`; the store is the truth, and replicas poll it as well.
+`build` is what a Serve config file or a KubeRay RayService names as `import_path`. The learner
+nudges every replica through `broadcast`; the store is the truth, and replicas poll it as well.
 """
 
 from __future__ import annotations
@@ -44,21 +44,17 @@ ONGOING_REQUESTS = 256
 QUEUED_REQUESTS = 1024
 """Requests that may wait in the proxy for a replica before Serve refuses."""
 HEALTH_SECONDS = 5.0
+READY_SECONDS = 20.0
+"""How long the newest version may take to load before the replica counts as unhealthy."""
 JOIN_SECONDS = 10.0
 
 
-@serve.deployment(
-    name="Classifier",
-    max_ongoing_requests=ONGOING_REQUESTS,
-    max_queued_requests=QUEUED_REQUESTS,
-    health_check_period_s=HEALTH_SECONDS,
-    graceful_shutdown_timeout_s=15,
-)
-@serve.ingress()
 class Classifier:
-    """One replica: the whole service behind Serve's proxy. Ready once the newest version is loaded."""
+    """One replica: the whole service behind Serve's proxy. Ready once it has the newest version."""
 
-    async def __init__(self, settings: dict[str, Any], learner: DeploymentHandle) -> None:
+    async def __init__(  # type: ignore[misc]  # Serve awaits constructors
+        self, settings: dict[str, Any], learner: DeploymentHandle
+    ) -> None:
         self._settings = Settings(**settings)
         self._learner = learner
         backbone = await asyncio.to_thread(
@@ -74,11 +70,9 @@ class Classifier:
             wake=self._wake,
             trusted_local=is_loopback(self._settings.host),
         )
-        await self._service.start()
-        await self._service.watcher.until_ready()
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        return create_app(self._service, manage=False)
+        return create_app(self._service)  # Serve runs its lifespan, which starts the service
 
     async def refresh(self, version: int) -> None:
         """Called on every replica when a version was published."""
@@ -89,15 +83,16 @@ class Classifier:
         self._service.observe(Event.model_validate_json(event))
 
     async def check_health(self) -> None:
-        """Raises where this replica should be replaced."""
-        if not self._service.ready:
-            raise RuntimeError(self._service.watcher.trouble or "no version is loaded")
+        """Serve sends requests only once this has returned: with the newest version loaded."""
+        try:
+            await asyncio.wait_for(self._service.watcher.until_ready(), READY_SECONDS)
+        except TimeoutError as error:
+            raise RuntimeError(self._service.watcher.trouble or "no version is loaded") from error
 
     def _wake(self) -> None:
         self._learner.wake.remote()
 
 
-@serve.deployment(name="Learner", num_replicas=1, health_check_period_s=HEALTH_SECONDS)
 class Learner:
     """The one replica that learns. A successor's fence makes an overlap harmless."""
 
@@ -168,18 +163,29 @@ class Broadcaster:
             if self._handle is None:
                 self._handle = serve.get_deployment_handle("Classifier", self._application)
             self._handle.broadcast(method, argument)
-        except Exception:
+        except Exception:  # noqa: BLE001  a hint that fails must not stop its giver
             log.warning("could not broadcast %s; replicas will see it when they poll", method)
+
+
+CLASSIFIER = serve.deployment(
+    name="Classifier",
+    max_ongoing_requests=ONGOING_REQUESTS,
+    max_queued_requests=QUEUED_REQUESTS,
+    health_check_period_s=HEALTH_SECONDS,
+)(serve.ingress()(Classifier))
+LEARNER = serve.deployment(name="Learner", num_replicas=1, health_check_period_s=HEALTH_SECONDS)(
+    Learner
+)
 
 
 def build(args: dict[str, Any]) -> serve.Application:
     """The application for a Serve config file; `args` are the settings. Raises ValidationError."""
-    settings = Settings(**args)
+    settings = Settings(**{"engine": "ray", **args})
     plain = settings.model_dump(mode="json", exclude={"config"})
-    classifier = Classifier
-    if "replicas" in args:
+    classifier = CLASSIFIER
+    if "replicas" in args:  # else the config file's own num_replicas or autoscaling decides
         classifier = classifier.options(num_replicas=settings.replicas)
-    return classifier.bind(plain, Learner.bind(plain))
+    return classifier.bind(plain, LEARNER.bind(plain))
 
 
 def run(settings: Settings, announce: Callable[[str], None] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""How many cores there really are: containers and affinity masks allow fewer than the machine has."""
+"""How many cores there really are: containers and affinity masks may allow fewer than there are."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def available_cores() -> int:
 
 
 def encoder_threads(configured: int | None) -> int:
-    """Threads of a replica's encoder: as configured, else all cores but the one left to learning."""
+    """Threads of a replica's encoder: as configured, else all cores but one, left to learning."""
     return configured if configured is not None else max(1, available_cores() - 1)
 
 

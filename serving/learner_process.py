@@ -1,4 +1,4 @@
-"""The learner as a process of its own beside a local server: started, watched, restarted, told to stop.
+"""The learner as a process of its own beside a local server: started, watched, restarted, stopped.
 
 Parent and child speak over one pipe in bytes: `wake` and `stop` go down, events come up as JSON. A
 child whose parent is gone sees the pipe close and ends; one that outlives it for a moment does no

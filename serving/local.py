@@ -105,7 +105,8 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise OSError(
-            error.errno, f"cannot listen on {host}:{port} ({os.strerror(error.errno or 0)}); "
-            "choose another --port"
+            error.errno,
+            f"cannot listen on {host}:{port} ({os.strerror(error.errno or 0)}); "
+            "choose another --port",
         ) from error
     return listener

@@ -1,0 +1,105 @@
+"""A real server for a benchmark: a process of its own on a free port, ended with the benchmark."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+START_SECONDS = 180
+STOP_SECONDS = 60
+CLASSIFIER = "ServeReplica:perennial:Classifier"
+
+
+class NotStarted(RuntimeError):
+    """The server ended, or did not become ready in time; carries the end of its log."""
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """A server that answers at `url`."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+    def replica_pids(self) -> list[int]:
+        """Processes of `Classifier` replicas (Ray only), found among the server's descendants."""
+        descendants = psutil.Process(self.process.pid).children(recursive=True)
+        return [p.pid for p in descendants if _is_classifier(p)]
+
+
+@contextmanager
+def running_server(arguments: Sequence[str], log_path: Path) -> Iterator[RunningServer]:
+    """`perennial serve` with these arguments. Raises NotStarted."""
+    port = free_port()
+    command = [sys.executable, "-m", "perennial", "serve", "--port", str(port), *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+        )
+        server = RunningServer(f"http://127.0.0.1:{port}", process)
+        try:
+            _wait_until_ready(server, log_path)
+            yield server
+        finally:
+            _stop(process)
+
+
+def free_port() -> int:
+    """A loopback port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_ready(server: RunningServer, log_path: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.process.poll() is None:
+        try:
+            if httpx.get(f"{server.url}/health/ready", timeout=2).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    raise NotStarted(
+        f"the server did not start; the end of its log:\n{log_path.read_text()[-2000:]}"
+    )
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    descendants = _descendants(process.pid)
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for orphan in descendants:
+        if orphan.is_running():
+            orphan.kill()
+
+
+def _descendants(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _is_classifier(process: psutil.Process) -> bool:
+    try:
+        return any(CLASSIFIER in part for part in process.cmdline())
+    except psutil.Error:
+        return False
