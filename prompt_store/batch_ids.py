@@ -30,7 +30,7 @@ class _Clockwork:
             return self._last
 
     def forget(self) -> None:
-        """Start anew in a forked child, which must not count on from its parent's number."""
+        """Start anew in a forked child: another thread may have held the lock at the fork."""
         self._lock = Lock()
         self._last = 0
 

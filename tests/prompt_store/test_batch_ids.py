@@ -1,5 +1,6 @@
 import os
 import re
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prompt_store import batch_id
+from prompt_store.batch_ids import _clockwork
 from prompt_store.fields import BATCH_ID
 from tests.prompt_store.forks import fork, wait
 
@@ -41,18 +43,22 @@ def test_threads_share_one_order() -> None:
     assert all(run == sorted(run) for run in runs)
 
 
-def test_a_forked_child_counts_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_forked_while_the_lock_is_held_gets_ids_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now = time.time() + 5000  # one instant for parent and child
     monkeypatch.setattr(time, "time", lambda: now)
     batch_id()
     ours, theirs = os.pipe()
 
     def report() -> None:
+        signal.alarm(10)  # ends a child that hangs
         os.write(theirs, batch_id().encode())
 
-    child = fork(report)
+    with _clockwork._lock:
+        child = fork(report)
     assert wait(child) == 0
-    assert os.read(ours, 26).decode()[10:] != batch_id()[10:]
+    assert os.read(ours, 26).decode() != batch_id()
     os.close(ours)
     os.close(theirs)
 

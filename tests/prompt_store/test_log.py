@@ -195,12 +195,15 @@ def test_an_altered_checkpoint_is_passed_over(backend: MemoryBackend) -> None:
     assert Log(backend).timeline().live == CHECKPOINT_EVERY
 
 
-def test_a_renamed_checkpoint_is_passed_over(backend: MemoryBackend) -> None:
+def test_a_renamed_checkpoint_is_passed_over(
+    backend: MemoryBackend, caplog: pytest.LogCaptureFixture
+) -> None:
     log = Log(backend)
     fill(log, CHECKPOINT_EVERY + 1)
     (key,) = checkpoints(backend)
     backend.create(key.replace("32", "33"), backend.read(key))
     assert Log(backend).timeline() == log.timeline()
+    assert "renamed or copied" in caplog.text
 
 
 class Pruning(CountingBackend):
@@ -220,7 +223,9 @@ class Pruning(CountingBackend):
 def test_a_checkpoint_pruned_under_the_reader_is_looked_up_again(backend: MemoryBackend) -> None:
     writer = Log(backend)
     fill(writer, CHECKPOINT_EVERY)
-    assert Log(Pruning(backend, writer)).timeline() == writer.timeline()
+    pruning = Pruning(backend, writer)
+    assert Log(pruning).timeline() == writer.timeline()
+    assert pruning.calls["read"] < CHECKPOINT_EVERY  # from a checkpoint, not from the start
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:40], lambda data: data.replace(b"1", b"2")])
@@ -322,11 +327,12 @@ class Sleeping(CountingBackend):
             wake()
 
 
+@pytest.mark.parametrize("clock_stood_still", [False, True])
 def test_a_writer_that_slept_does_not_resurrect_a_deleted_number(
-    backend: MemoryBackend, clock: Clock
+    backend: MemoryBackend, clock: Clock, clock_stood_still: bool
 ) -> None:
-    bed = Sleeping(backend)
-    sleeper, others = Log(bed, clock=clock), Log(backend, clock=clock)
+    bed, others = Sleeping(backend), Log(backend, clock=clock)
+    sleeper = Log(bed, clock=Clock() if clock_stood_still else clock)
     fill(sleeper, 5)
 
     def sleep() -> None:
@@ -397,11 +403,11 @@ def test_a_clock_that_steps_back_does_not_hide_what_is_new(
 ) -> None:
     sleeper, others = Log(backend, clock=clock), aged(backend, clock)
     assert sleeper.timeline().head == 96
-    fill(others, CHECKPOINT_EVERY)
+    fill(others, 3 * CHECKPOINT_EVERY)
     clock.now += 2 * GRACE
-    others.raise_floor(96, keep=[])
+    others.raise_floor(150, keep=[])
     clock.now -= 3 * GRACE
-    assert sleeper.timeline().head == 128
+    assert sleeper.timeline().head == 192
 
 
 def test_a_poll_is_one_read_and_a_look_at_the_checkpoints_now_and_then(

@@ -44,7 +44,8 @@ def test_the_bytes_are_sorted_compact_readable_json() -> None:
     assert "größe".encode() in data
 
 
-@given(st.text(st.characters(exclude_characters="/"), min_size=1, max_size=20))
+# Surrogates are refused in names; in texts they survive, see below.
+@given(st.text(st.characters(codec="utf-8", exclude_characters="/"), min_size=1, max_size=20))
 def test_any_text_survives(text: str) -> None:
     original = batch(task=text)
     assert decode(type(original), encode(original), "key") == original
