@@ -44,21 +44,27 @@ class History:
             raise unknown_version(version) from error
         return manifest, self._store.timeline().live == version
 
-    def promote(self, version: int) -> Manifest:
-        """Makes this version's content live again, under a new number. The live one stays as is.
+    def check(self, version: int) -> None:
+        """Whether this version may be promoted.
 
         Raises Problem: unknown-version, not-promotable (a fence), version-not-loadable (another
         backbone's: it would leave every replica without anything to serve).
         """
-        manifest, is_live = self.get(version)
+        manifest, _ = self.get(version)
         if manifest.kind is Kind.FENCE:
-            raise Problem(
-                "not-promotable", f"version {version} is a learner's fence, without content"
-            )
+            raise Problem("not-promotable", f"version {version} is a fence, without content")
         if manifest.backbone != self._fingerprint:
             raise Problem(
                 "version-not-loadable",
                 f"version {version} was made for another backbone than this server runs",
                 version=version,
             )
+
+    def promote(self, version: int) -> Manifest:
+        """Makes this version's content live again, under a new number. The live one stays as is.
+
+        Raises as `check` does.
+        """
+        self.check(version)
+        manifest, is_live = self.get(version)
         return manifest if is_live else self._store.promote(version, WRITER)

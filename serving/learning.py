@@ -84,8 +84,10 @@ class Learning:
         return progress_of(self._store, batch_id, self.overlay)
 
     def pending(self) -> int:
-        """Batches that are accepted and not settled."""
-        return len(self._store.intake.pending())
+        """Batches that are accepted and not settled; also measured."""
+        pending = len(self._store.intake.pending())
+        self._metrics.set("perennial_pending_batches", pending)
+        return pending
 
     def declare(self, task: str, labels: tuple[str, ...]) -> TaskState:
         """Says which labels a task may have (none: any). Durable when it returns.

@@ -27,6 +27,9 @@ from serving.service import Service
 logger = logging.getLogger(__name__)
 
 REQUEST_ID = "X-Request-Id"
+REPLICA = "X-Perennial-Replica"
+"""Which replica answered: a random name, new for every start of one."""
+_REPLICA_NAME = uuid.uuid4().hex[:12]
 _OWN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _UNMATCHED = "unmatched"
 
@@ -65,7 +68,8 @@ class RequestRecord:
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answer.status, answer.began = message["status"], time.perf_counter()
-                MutableHeaders(scope=message)[REQUEST_ID] = name
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID], headers[REPLICA] = name, _REPLICA_NAME
             await send(message)
 
         try:

@@ -135,17 +135,22 @@ class Service:
         """
         check_count(inputs, self.settings.limits.inputs, "inputs")
         check_inputs(inputs, self.settings.limits, self.backbone.description)
-        current = self._ready_snapshot(min_version)
-        pinned = None if version is None else await self._pinned(version, min_version)
-        snapshot = pinned or current
-        if snapshot is None:
-            raise no_classes()
+        if not self.watcher.ready:
+            raise Problem("not-ready", self.watcher.trouble or "starting", retry_after=1)
+        _check_order(version, min_version)
+        pinned = None if version is None else await self._pinned(version)
+        snapshot = pinned or self._live(min_version)
         view(snapshot, task)
         return await self.batcher.submit(Work(inputs, task, top_k, pinned))
 
-    def _ready_snapshot(self, min_version: int | None) -> Snapshot | None:
-        if not self.watcher.ready:
-            raise Problem("not-ready", self.watcher.trouble or "starting", retry_after=1)
+    async def _pinned(self, version: int) -> Snapshot:
+        live = self.watcher.snapshot
+        if live is not None and live.version == version:
+            return live
+        return await self.pins.get(version)
+
+    def _live(self, min_version: int | None) -> Snapshot:
+        snapshot = self.watcher.snapshot
         if min_version is not None and min_version > self.watcher.version:
             self.watcher.nudge()
             raise Problem(
@@ -154,15 +159,9 @@ class Service:
                 retry_after=1,
                 version=self.watcher.version,
             )
-        return self.watcher.snapshot
-
-    async def _pinned(self, version: int, min_version: int | None) -> Snapshot:
-        if min_version is not None and version < min_version:
-            raise invalid("#/version", f"version {version} is below min_version {min_version}")
-        current = self.watcher.snapshot
-        if current is not None and current.version == version:
-            return current
-        return await self.pins.get(version)
+        if snapshot is None:
+            raise no_classes()
+        return snapshot
 
     # Learning
 
@@ -174,7 +173,13 @@ class Service:
         return progress
 
     async def promote(self, version: int) -> Manifest:
-        """Makes a version's content live: here, before this returns. Raises as in `History`."""
+        """Makes a version's content live: here, before this returns.
+
+        It is loaded first, so that nothing goes live that cannot be served. Raises as
+        `History.promote` and `Pins.get` do.
+        """
+        await self.off_loop(self.history.check, version)
+        await self._pinned(version)
         manifest = await self.off_loop(self.history.promote, version)
         if self._nudge is not None:
             self._nudge(manifest.version)
@@ -198,3 +203,8 @@ class Service:
                 self.metrics.set("perennial_learner_phase", float(name == phase), phase=name)
         if event.kind in _FORWARDED:
             self.events.publish(event)
+
+
+def _check_order(version: int | None, min_version: int | None) -> None:
+    if version is not None and min_version is not None and version < min_version:
+        raise invalid("#/version", f"version {version} is below min_version {min_version}")

@@ -20,9 +20,7 @@ _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 @router.get("/v1/info", summary="What this server is", dependencies=PREDICT)
 async def get_info(service: ServiceDependency) -> InfoBody:
     """Backbone, limits, what is loaded, and what does not work as it should."""
-    pending = await service.off_loop(service.learning.pending)
-    service.metrics.set("perennial_pending_batches", pending)
-    return _info(service, pending)
+    return _info(service, await service.off_loop(service.learning.pending))
 
 
 def _info(service: Service, pending: int) -> InfoBody:
@@ -63,4 +61,5 @@ async def get_metrics(service: ServiceDependency) -> Response:
     """What was measured so far. Only with the local engine: Ray exports its own."""
     if not isinstance(service.metrics, PrometheusMetrics):
         raise Problem("not-found", "this engine exports its measurements elsewhere")
+    await service.off_loop(service.learning.pending)
     return Response(service.metrics.exposition(), media_type=_EXPOSITION)

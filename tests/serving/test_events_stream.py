@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -13,9 +14,13 @@ import pytest
 from learner.events import Event
 from prompt_store import Kind, Store
 from serving.events import Dropped, EventBus
+from serving.metrics import PrometheusMetrics
+from serving.service import Service
+from serving.settings import Polling, Settings
 from tests.serving.bag_of_words import BagOfWords
 from tests.serving.conftest import Serve
 from tests.serving.publishing import MAIL, publish
+from tests.serving.running import running
 
 
 def _events(stream: httpx.Response) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -54,10 +59,10 @@ def test_versions_are_told_as_they_come_and_the_swap_after_them(
 def test_the_learners_progress_is_passed_on_but_not_what_the_log_tells(
     store: Store, backbone: BagOfWords, serve: Serve
 ) -> None:
-    running = serve(store, backbone)
-    with running.client.stream("GET", "/v1/events") as stream:
-        running.service.observe(Event(kind="refreshed", version=9))
-        running.service.observe(
+    server = serve(store, backbone)
+    with server.client.stream("GET", "/v1/events") as stream:
+        server.service.observe(Event(kind="refreshed", version=9))
+        server.service.observe(
             Event(kind="progress", task="mail", phase="training", epoch=1, loss=0.5)
         )
         name, data = next(_events(stream))
@@ -68,7 +73,7 @@ def test_the_learners_progress_is_passed_on_but_not_what_the_log_tells(
         0.5,
     )
     assert "version" not in data
-    measured = running.client.get("/metrics").text
+    measured = server.client.get("/metrics").text
     assert 'perennial_learner_phase{phase="training"} 1.0' in measured
     assert 'perennial_learner_phase{phase="idle"} 0.0' in measured
 
@@ -83,25 +88,25 @@ def test_heartbeats_come_as_comments(store: Store, backbone: BagOfWords, serve: 
 def test_listeners_that_leave_are_forgotten(
     store: Store, backbone: BagOfWords, serve: Serve
 ) -> None:
-    running = serve(store, backbone)
-    bus = running.service.events
+    server = serve(store, backbone)
+    bus = server.service.events
     for _ in range(3):
-        with running.client.stream("GET", "/v1/events") as stream:
+        with server.client.stream("GET", "/v1/events") as stream:
             lines = stream.iter_lines()
             next(lines)
-            assert running.on_loop(lambda: bus.subscribers) >= 1
-    while running.on_loop(lambda: bus.subscribers):
+            assert server.on_loop(lambda: bus.subscribers) >= 1
+    while server.on_loop(lambda: bus.subscribers):
         pass
 
 
 def test_a_server_that_stops_ends_its_streams(
     store: Store, backbone: BagOfWords, serve: Serve
 ) -> None:
-    running = serve(store, backbone, polling={"heartbeat_seconds": 3600})
-    with running.client.stream("GET", "/v1/events") as stream:
+    server = serve(store, backbone, polling={"heartbeat_seconds": 3600})
+    with server.client.stream("GET", "/v1/events") as stream:
         lines = stream.iter_lines()
         next(lines)
-        running.on_loop(running.service.events.close)
+        server.on_loop(server.service.events.close)
         assert [line for line in lines if line] == []
 
 
@@ -150,3 +155,17 @@ async def test_a_closed_bus_ends_what_is_open_and_what_comes_later() -> None:
     assert await early.next() is None
     assert await early.next() is None
     assert await bus.subscribe().next() is None
+
+
+def test_an_open_stream_does_not_keep_a_server_from_stopping(
+    store: Store, backbone: BagOfWords
+) -> None:
+    settings = Settings(polling=Polling(heartbeat_seconds=3600))
+    service = Service(store, backbone, settings, PrometheusMetrics())
+    with ExitStack() as listening:
+        with running(service) as server:
+            listener = listening.enter_context(httpx.Client(base_url=server.url, timeout=30))
+            stream = listening.enter_context(listener.stream("GET", "/v1/events"))
+            lines = stream.iter_lines()
+            next(lines)
+        assert [line for line in lines if line] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -149,6 +150,7 @@ def test_measurements_are_exported_under_their_names(
     assert 'perennial_requests_total{route="/v1/tasks/{task}",status="404"} 1.0' in text
     assert "perennial_inputs_total 2.0" in text
     assert "perennial_version 1.0" in text
+    assert "perennial_pending_batches 0.0" in text
     assert "secret-name" not in text
 
 
@@ -253,3 +255,9 @@ def test_one_application_object_serves_a_service_made_when_it_starts(
 
     asyncio.run(run())
     assert len(made) == 1
+
+
+def test_every_call_is_on_its_page(document: dict[str, Any]) -> None:
+    page = Path(__file__).parents[2].joinpath("docs", "http.md").read_text()
+    for name, _ in _operations(document):
+        assert f"`{name}`" in page, f"docs/http.md does not list {name}"

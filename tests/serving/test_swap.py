@@ -259,6 +259,17 @@ def test_a_candidate_is_not_live_but_can_be_asked_and_promoted(
     assert len(_labels(client.post(CLASSIFY, json={"inputs": "a"}).json())) == 4
 
 
+def test_what_cannot_be_loaded_is_not_promoted(
+    store: Store, backbone: BagOfWords, serve: Serve
+) -> None:
+    publish(store, backbone, MAIL)
+    wrong = content.write_head(store.blobs, content.FLAT_HEAD, _head_of_width(3))
+    candidate = commit(store, backbone, MAIL, wrong, kind=Kind.CANDIDATE).version
+    client = serve(store, backbone).client
+    check(client.post(f"/v1/versions/{candidate}/promote"), "version-not-loadable")
+    assert store.timeline().live == 1
+
+
 def test_a_version_that_cannot_be_loaded_leaves_the_old_one_in_place(
     store: Store, backbone: BagOfWords, serve: Serve
 ) -> None:
