@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ import httpx
 import uvicorn
 
 from serving.app import create_app
-from serving.http_server import HttpServer
+from serving.http_server import HttpServer, listen
 from serving.service import Service
 
 T = TypeVar("T")
@@ -55,7 +54,7 @@ def running(service: Service, *, ready: bool = True) -> Iterator[Running]:
     )
     loops: list[asyncio.AbstractEventLoop] = []
     started = threading.Event()
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listen("127.0.0.1", 0)
 
     async def serve() -> None:
         loops.append(asyncio.get_running_loop())
