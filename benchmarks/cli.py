@@ -94,3 +94,25 @@ def swap(
         say=lambda text: click.echo(text, err=True),
     )
     print_swap(result, json_path)
+
+
+@bench.command()
+@click.option(
+    "--data", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True
+)
+@click.option("--tasks", default=31, show_default=True, help="Tasks the classes are dealt into.")
+@click.option("--shots", default=8, show_default=True, help="Training examples a class.")
+@click.option("--seeds", default=3, show_default=True)
+@click.option(
+    "--gate",
+    type=click.Choice(["test", "open"]),
+    default="test",
+    show_default=True,
+    help="open: every candidate goes live, so every training re-encodes all kept examples.",
+)
+@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path))
+def cost(data: Path, tasks: int, shots: int, seeds: int, gate: str, json_path: Path | None) -> None:
+    """Compare what the thirtieth task costs with what the third did."""
+    from benchmarks.cost_report import run_all
+
+    run_all(data=data, tasks=tasks, shots=shots, seeds=seeds, gate=gate, json_path=json_path)

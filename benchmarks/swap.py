@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 
 from backbones import load
-from benchmarks.lessons import LESSONS, TEXTS
+from benchmarks.lessons import lessons, texts
 from benchmarks.load import Answer, SteadyLoad, percentile
 from benchmarks.running_server import RunningServer, running_server
 from benchmarks.stream import as_batch
@@ -99,7 +99,7 @@ def prepare(store_path: Path) -> tuple[int, int]:
     learner = build_learner(store, load("minilm", threads=1), LearnerConfig(method="frozen"))
     learner.start()
     versions = []
-    for lesson in LESSONS[:2]:
+    for lesson in lessons()[:2]:
         store.intake.accept(as_batch(lesson))
         while learner.step():
             pass
@@ -119,7 +119,7 @@ class _Scenario:
     async def run(
         self, replicas: int, clients: int, rate: float, publications: int, pause: float
     ) -> SwapResult:
-        load_ = SteadyLoad(self._server.url, TEXTS, clients=clients, rate=rate)
+        load_ = SteadyLoad(self._server.url, texts(), clients=clients, rate=rate)
         load_.start()
         self._say("warming up")
         await asyncio.sleep(SETTLE_SECONDS)

@@ -10,10 +10,11 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
+import socket
 import tempfile
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ ONGOING_REQUESTS = 256
 QUEUED_REQUESTS = 1024
 """Requests that may wait in the proxy for a replica before Serve refuses."""
 HEALTH_SECONDS = 5.0
+DRAIN_SECONDS = "3"
+"""How long a replica of a cluster on this machine goes on answering after it was told to stop."""
 READY_SECONDS = 20.0
 """How long the newest version may take to load before the replica counts as unhealthy."""
 JOIN_SECONDS = 10.0
@@ -198,13 +201,11 @@ def run(settings: Settings, announce: Callable[[str], None] | None = None) -> No
         serve.run(build(settings.model_dump(mode="json")), name=APPLICATION, route_prefix="/")
         if announce is not None:
             announce(f"http://{settings.host}:{settings.port}")
-        with contextlib.suppress(KeyboardInterrupt):
-            while True:
-                time.sleep(3600)
+        _wait_for_a_signal()
 
 
 @contextlib.contextmanager
-def _cluster(settings: Settings) -> Any:
+def _cluster(settings: Settings) -> Iterator[None]:
     """A connection to a cluster; one that was started here is stopped here."""
     os.environ.setdefault("RAY_SERVE_ENABLE_HA_PROXY", "1")
     if "RAY_ADDRESS" in os.environ:
@@ -213,6 +214,7 @@ def _cluster(settings: Settings) -> Any:
         return
     with tempfile.TemporaryDirectory(prefix="perennial-", dir="/tmp") as folder:
         _own_haproxy(Path(folder))
+        os.environ.setdefault("RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S", DRAIN_SECONDS)
         cores = max(available_cores(), settings.replicas + 2)
         ray.init(address="local", include_dashboard=False, num_cpus=cores, _temp_dir=folder)
         try:
@@ -222,9 +224,25 @@ def _cluster(settings: Settings) -> Any:
             ray.shutdown()
 
 
+def _wait_for_a_signal() -> None:
+    """Until SIGINT or SIGTERM, so that a cluster started here is stopped in order."""
+    asked = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked.set())
+    asked.wait()
+
+
 def _own_haproxy(folder: Path) -> None:
-    """HAProxy's fixed paths, moved so that two clusters can share a host."""
+    """HAProxy's fixed paths and ports, moved so that two clusters can share a host."""
+    os.environ.setdefault("RAY_SERVE_HAPROXY_METRICS_PORT", str(_free_port()))
+    os.environ.setdefault("RAY_SERVE_HAPROXY_STATS_PORT", str(_free_port()))
     os.environ.setdefault("RAY_SERVE_HAPROXY_CONFIG_FILE_LOC", str(folder / "haproxy.cfg"))
     os.environ.setdefault("RAY_SERVE_HAPROXY_SOCKET_PATH", str(folder / "haproxy.sock"))
     os.environ.setdefault("RAY_SERVE_HAPROXY_SERVER_STATE_BASE", str(folder))
     os.environ.setdefault("RAY_SERVE_HAPROXY_SERVER_STATE_FILE", str(folder / "server-state"))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])
