@@ -7,7 +7,8 @@ that is no better than what it would replace is accepted is at most `alpha`.
 
 A candidate is accepted when it is better than live (p ≤ alpha), not worse than the frozen backbone
 in the count of right answers, and no single old task is worse at `alpha`. On a tie the simpler one,
-that is the one already serving, stays.
+that is the one already serving, stays; and where the frozen backbone is right as often as a live
+prompt, the prompt goes.
 """
 
 from __future__ import annotations
@@ -36,9 +37,17 @@ class GateConfig(BaseModel):
         "(benchmarks, ablations); closed: none does",
     )
     alpha: float = Field(
-        0.1, gt=0, lt=0.5, description="chance of accepting a candidate that is no better"
+        0.05, gt=0, lt=0.5, description="chance of accepting a candidate that is no better"
     )
-    rows: int = Field(384, ge=16, description="kept examples a judgement looks at, at most")
+    screening: float = Field(
+        0.2, gt=0, lt=1, description="the same, for being looked at on all examples at all"
+    )
+    rows: int = Field(384, ge=16, description="kept examples a screening looks at, at most")
+
+    @property
+    def for_screening(self) -> GateConfig:
+        """The looser rule of the screening."""
+        return self.model_copy(update={"alpha": max(self.alpha, self.screening)})
 
 
 def binomial_tail(wins: int, losses: int) -> float:
@@ -58,6 +67,11 @@ class Answers:
     frozen: BoolArray
 
     @property
+    def frozen_suffices(self) -> bool:
+        """Whether the frozen backbone is right as often as live: then the simpler one serves."""
+        return bool(self.frozen.sum() >= self.live.sum())
+
+    @property
     def wins(self) -> int:
         return int(np.sum(self.candidate & ~self.live))
 
@@ -72,6 +86,7 @@ class Verdict:
 
     protocol: Protocol
     accepted: bool
+    frozen_suffices: bool
     reason: str
     p_value: float
     wins: int
@@ -101,6 +116,7 @@ def judge(answers: Mapping[str, Answers], protocol: Protocol, config: GateConfig
     return Verdict(
         protocol=protocol,
         accepted=accepted,
+        frozen_suffices=config.mode == "test" and len(whole.live) > 0 and whole.frozen_suffices,
         reason=reason,
         p_value=p_value,
         wins=whole.wins,

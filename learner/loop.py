@@ -258,7 +258,7 @@ class Learner:
                 return False
         if not decision.accepted:
             return True
-        accepted = accept(self._knowledge, decision, self._backbone, self._config)
+        accepted = accept(decision, self._backbone, self._config)
         return self._publish(entry(Kind.TRAIN, accepted, batches), decision.task)
 
     def _lineage(self) -> MethodState:

@@ -4,45 +4,58 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from backbones import FloatArray, Input, Prefix, Preprocessed, TrainableBackbone
 from learner.config import LearnerConfig
 from learner.examples import KeptExample, pick_spread
+from learner.gate import Verdict
 from learner.knowledge import Knowledge, TaskKnowledge
 from learner.methods.base import Lesson, Method, MethodState, Progress
 from learner.refresh import refit, see, statistics_of
 from learner.statistics import ClassStatistics
-from learner.trial import Trial, try_aggregate, try_prompt
+from learner.trial import Trial, confirm_aggregate, screen_aggregate, try_prompt
+
+Choice = Literal["live", "candidate", "frozen"]
 
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """What the gate made of a trained candidate, for both ways a request may come."""
+    """What the gate made of a trained candidate, for both ways a request may come.
+
+    choice: which aggregate serves from here on; expressed: all kept examples as it sees them;
+    confirmation: the judgement on all of them, where the screening called for one.
+    """
 
     task: str
     state: MethodState
     aggregate: Trial
+    confirmation: Verdict | None
+    choice: Choice
+    expressed: Knowledge
     prompt: Trial
 
     @property
     def accepted(self) -> bool:
-        """Whether anything of the candidate may serve."""
-        return self.aggregate.verdict.accepted or self.prompt.verdict.accepted
+        """Whether anything changes for requests."""
+        return self.choice != "live" or self.prompt.verdict.accepted
 
     @property
     def complete(self) -> bool:
         """Whether all of the candidate may serve."""
-        return self.aggregate.verdict.accepted and self.prompt.verdict.accepted
+        return self.choice == "candidate" and self.prompt.verdict.accepted
 
     def report(self) -> dict[str, Any]:
         """For the manifest."""
+        confirmation = self.confirmation
         return {
             "task": self.task,
-            "accepted": self.accepted,
-            "aggregate": self.aggregate.verdict.report(),
+            "accepted": self.choice == "candidate" or self.prompt.verdict.accepted,
+            "aggregate": self.choice,
+            "screening": self.aggregate.verdict.report(),
+            "confirmation": None if confirmation is None else confirmation.report(),
             "prompt": self.prompt.verdict.report(),
         }
 
@@ -86,18 +99,39 @@ def decide(
     config: LearnerConfig,
 ) -> Decision:
     """Put a trained state before the gate, for both ways a request may come."""
-    return Decision(
-        task,
-        state,
-        try_aggregate(knowledge, state.aggregate, backbone, config.head, config.gate),
-        try_prompt(knowledge, task, state.snapshots[task], backbone, config.head, config.gate),
+    rule = config.gate.for_screening
+    screening = screen_aggregate(knowledge, state.aggregate, backbone, config.head, rule)
+    choice, expressed, confirmation = _choose(
+        knowledge, state.aggregate, screening.verdict, backbone, config
     )
+    prompt = try_prompt(knowledge, task, state.snapshots[task], backbone, config.head, config.gate)
+    return Decision(task, state, screening, confirmation, choice, expressed, prompt)
 
 
-def accept(
-    knowledge: Knowledge, decision: Decision, backbone: TrainableBackbone, config: LearnerConfig
-) -> Knowledge:
-    """Knowledge with the accepted parts of a candidate serving."""
+def _choose(
+    knowledge: Knowledge,
+    candidate: Prefix,
+    screening: Verdict,
+    backbone: TrainableBackbone,
+    config: LearnerConfig,
+) -> tuple[Choice, Knowledge, Verdict | None]:
+    """The aggregate that serves from here on, and every kept example as it sees them."""
+    prompted = knowledge.aggregate is not None
+    if not screening.accepted and not (prompted and screening.frozen_suffices):
+        return "live", knowledge, None
+    trained = reexpress(knowledge, candidate, backbone)
+    frozen = reexpress(knowledge, None, backbone) if prompted else knowledge
+    verdict = confirm_aggregate(knowledge, trained, frozen, config.head, config.gate)
+    if verdict.accepted:
+        return "candidate", trained, verdict
+    if prompted and verdict.frozen_suffices:
+        return "frozen", frozen, verdict
+    return "live", knowledge, verdict
+
+
+def accept(decision: Decision, backbone: TrainableBackbone, config: LearnerConfig) -> Knowledge:
+    """Knowledge with what the gate chose serving."""
+    knowledge = decision.expressed
     if decision.prompt.verdict.accepted:
         known = replace(
             knowledge.tasks[decision.task],
@@ -106,8 +140,6 @@ def accept(
             head=None,
         )
         knowledge = see_prompted(knowledge.with_task(decision.task, known), backbone)
-    if decision.aggregate.verdict.accepted:
-        knowledge = reexpress(knowledge, decision.state.aggregate, backbone)
     return refit(knowledge, config)
 
 

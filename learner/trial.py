@@ -1,8 +1,10 @@
 """A candidate's trial: the same held-out rows answered by candidate, live and frozen.
 
-The rows looked at are bounded and spread evenly over classes, so that a trial costs the same after
-the thirtieth task as after the third. Each contender gets the same kind of head, fitted on the fit
-rows' features as that contender sees them, and answers the held-out rows.
+Each contender gets the same kind of head, fitted on the fit rows' features as that contender sees
+them, and answers the held-out rows. A *screening* looks at a bounded sample, spread evenly over
+classes, so that it costs the same after the thirtieth task as after the third. What passes is
+*confirmed* on every kept example: that costs what a change of the aggregate costs anyway, since
+then all of them must be encoded anew.
 """
 
 from __future__ import annotations
@@ -18,49 +20,66 @@ from learner.arrays import IntArray
 from learner.content import class_id
 from learner.examples import KeptExample, pick_spread
 from learner.gate import Answers, GateConfig, Protocol, Verdict, judge
-from learner.heads.auto import fit_head
-from learner.heads.config import HeadConfig
-from learner.heads.head import Head
+from learner.heads import Head, HeadConfig, fit_head
 from learner.knowledge import Knowledge, TaskKnowledge
 from learner.refresh import see
 
 HELD_OUT_SHARE = 3
-"""One in so many rows of a trial is a held-out one, where there are enough of both."""
+"""One in so many rows of a screening is a held-out one, where there are enough of both."""
+
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
-    """Rows of a trial: n fit rows, then m held-out rows.
+class Field:
+    """The rows contenders meet on: (n,) rows with their targets, owners and roles.
 
-    rows (n + m), targets (n + m,), live (n + m, D) features as live sees them, tasks (m,) names.
+    live: (n, D) features as what is live sees them.
     """
 
     rows: list[KeptExample]
     targets: IntArray
-    live: FloatArray
-    fit: int
+    owners: list[str]
     classes: list[str]
-    tasks: list[str]
+    live: FloatArray
 
     @property
-    def answers_to(self) -> IntArray:
-        """(m,) the right answers."""
-        return self.targets[self.fit :]
+    def held_out(self) -> Mask:
+        """(n,) which rows judge; heads are fitted on the others."""
+        return np.array([row.held_out for row in self.rows], dtype=bool)
+
+    def sample(self, budget: int) -> Field:
+        """At most `budget` rows, spread evenly over the classes, a third of them held out."""
+        held = self.held_out
+        judges = pick_spread(self._by_class(held), budget // HELD_OUT_SHARE)
+        fit = pick_spread(self._by_class(~held), budget - len(judges))
+        chosen = sorted(fit + judges)
+        return Field(
+            [self.rows[i] for i in chosen],
+            self.targets[chosen],
+            [self.owners[i] for i in chosen],
+            self.classes,
+            self.live[chosen],
+        )
+
+    def _by_class(self, wanted: Mask) -> list[list[int]]:
+        columns = range(len(self.classes))
+        return [np.flatnonzero((self.targets == c) & wanted).tolist() for c in columns]
 
 
 @dataclass(frozen=True, eq=False)
 class Trial:
     """The verdict, and the head a candidate gets if somebody promotes it by hand.
 
-    The head is fitted on all rows of the sample, seen under the candidate: the learner refits it on
-    all kept examples once the candidate is live.
+    The head is fitted on the rows of the screening: the learner refits it on all kept examples once
+    the candidate is live.
     """
 
     verdict: Verdict
     head: Head
 
 
-def try_aggregate(
+def screen_aggregate(
     knowledge: Knowledge,
     candidate: Prefix,
     backbone: Backbone,
@@ -68,8 +87,8 @@ def try_aggregate(
     gate: GateConfig,
 ) -> Trial:
     """Judge an aggregate by the requests that name no task: all classes of all tasks compete."""
-    sample = _sample(knowledge.tasks, gate.rows)
-    return _try(sample, candidate, knowledge.aggregate, backbone, head, gate, "no task named")
+    field = _field(knowledge.tasks).sample(gate.rows)
+    return _try(field, candidate, knowledge.aggregate, backbone, head, gate, "no task named")
 
 
 def try_prompt(
@@ -82,18 +101,22 @@ def try_prompt(
 ) -> Trial:
     """Judge a task's own prompt by the requests that name the task: its classes alone compete."""
     task = knowledge.tasks[name]
-    served = task if task.prompted is None else _as_prompted(task)
-    sample = _sample({name: served}, gate.rows)
-    live = task.prompt if task.prompt is not None else knowledge.aggregate
-    return _try(sample, candidate, live, backbone, head, gate, "task named")
+    served = task if task.prompted is None else TaskKnowledge(task.examples, task.prompted)
+    live = knowledge.aggregate if task.prompt is None else task.prompt
+    field = _field({name: served}).sample(gate.rows)
+    return _try(field, candidate, live, backbone, head, gate, "task named")
 
 
-def _as_prompted(task: TaskKnowledge) -> TaskKnowledge:
-    assert task.prompted is not None
-    return TaskKnowledge(task.examples, task.prompted)
+def confirm_aggregate(
+    live: Knowledge, candidate: Knowledge, frozen: Knowledge, head: HeadConfig, gate: GateConfig
+) -> Verdict:
+    """Judge the same examples as three aggregates see them, on every held-out one."""
+    field = _field(live.tasks)
+    answers = _answers(field, candidate.features, frozen.features, head)
+    return judge(answers, "no task named", gate)
 
 
-def _sample(tasks: Mapping[str, TaskKnowledge], budget: int) -> Sample:
+def _field(tasks: Mapping[str, TaskKnowledge]) -> Field:
     rows: list[KeptExample] = []
     owners: list[str] = []
     targets: list[NDArray[np.int64]] = []
@@ -103,29 +126,12 @@ def _sample(tasks: Mapping[str, TaskKnowledge], budget: int) -> Sample:
         owners += [name] * len(task.examples.rows)
         targets.append(np.asarray(task.targets + len(classes), dtype=np.int64))
         classes += [class_id(name, label) for label in task.examples.labels]
-    target, held = np.concatenate(targets), np.array([row.held_out for row in rows], dtype=bool)
     live = np.concatenate([task.seen for task in tasks.values()])
-    judged = pick_spread(_by_class(target, held, len(classes)), budget // HELD_OUT_SHARE)
-    fit = pick_spread(_by_class(target, ~held, len(classes)), budget - len(judged))
-    chosen = fit + judged
-    return Sample(
-        rows=[rows[i] for i in chosen],
-        targets=target[chosen],
-        live=live[chosen],
-        fit=len(fit),
-        classes=classes,
-        tasks=[owners[i] for i in judged],
-    )
-
-
-def _by_class(
-    targets: NDArray[np.int64], wanted: NDArray[np.bool_], classes: int
-) -> list[list[int]]:
-    return [np.flatnonzero((targets == c) & wanted).tolist() for c in range(classes)]
+    return Field(rows, np.concatenate(targets), owners, classes, live)
 
 
 def _try(
-    sample: Sample,
+    field: Field,
     candidate: Prefix,
     live: Prefix | None,
     backbone: Backbone,
@@ -133,33 +139,35 @@ def _try(
     gate: GateConfig,
     protocol: Protocol,
 ) -> Trial:
-    features = see(backbone, sample.rows, candidate)
+    features = see(backbone, field.rows, candidate)
     answers: dict[str, Answers] = {}
-    if sample.fit < len(sample.rows):
-        frozen = sample.live if live is None else see(backbone, sample.rows, None)
-        answers = _answers(sample, features, frozen, head)
-    return Trial(
-        judge(answers, protocol, gate),
-        fit_head(features, sample.targets, sample.classes, head).head,
-    )
+    if field.held_out.any():
+        frozen = field.live if live is None else see(backbone, field.rows, None)
+        answers = _answers(field, features, frozen, head)
+    fitted = fit_head(features, field.targets, field.classes, head)
+    return Trial(judge(answers, protocol, gate), fitted.head)
 
 
 def _answers(
-    sample: Sample, candidate: FloatArray, frozen: FloatArray, head: HeadConfig
+    field: Field, candidate: FloatArray, frozen: FloatArray, head: HeadConfig
 ) -> dict[str, Answers]:
-    right_candidate = _right(sample, candidate, head)
-    right_live = _right(sample, sample.live, head)
-    right_frozen = right_live if frozen is sample.live else _right(sample, frozen, head)
-    answers = {}
-    for name in dict.fromkeys(sample.tasks):
-        of_task = np.array([owner == name for owner in sample.tasks])
-        answers[name] = Answers(
-            right_candidate[of_task], right_live[of_task], right_frozen[of_task]
+    right_candidate = _right(field, candidate, head)
+    right_live = _right(field, field.live, head)
+    right_frozen = right_live if frozen is field.live else _right(field, frozen, head)
+    judges = np.array(field.owners)[field.held_out]
+    return {
+        name: Answers(
+            right_candidate[judges == name],
+            right_live[judges == name],
+            right_frozen[judges == name],
         )
-    return answers
+        for name in dict.fromkeys(judges.tolist())
+    }
 
 
-def _right(sample: Sample, features: FloatArray, head: HeadConfig) -> NDArray[np.bool_]:
-    fitted = fit_head(features[: sample.fit], sample.targets[: sample.fit], sample.classes, head)
-    answers = fitted.head.log_posteriors(features[sample.fit :]).argmax(axis=1)
-    return np.asarray(answers == sample.answers_to)
+def _right(field: Field, features: FloatArray, head: HeadConfig) -> Mask:
+    """(m,) which held-out rows a head fitted on the fit rows answers rightly."""
+    held = field.held_out
+    fitted = fit_head(features[~held], field.targets[~held], field.classes, head)
+    answers = fitted.head.log_posteriors(features[held]).argmax(axis=1)
+    return np.asarray(answers == field.targets[held])

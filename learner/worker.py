@@ -79,7 +79,7 @@ class Worker:
                 return bool(act())
             except (Superseded, Cancelled, ForeignStore):
                 raise
-            except Exception as error:  # noqa: BLE001  the loop must outlive any single failure
+            except Exception as error:
                 log.exception("learning failed; trying again in %.1f s", pause)
                 self._emit(Event(kind="failed", message=f"{type(error).__name__}: {error}"))
                 self._rest(pause)
