@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 from collections.abc import Callable
 
@@ -15,6 +14,7 @@ from learner.events import Event
 from prompt_store import Store
 from serving.app import create_app
 from serving.cores import encoder_threads
+from serving.http_server import HttpServer, listen
 from serving.learner_process import LearnerProcess
 from serving.metrics import PrometheusMetrics
 from serving.service import Service
@@ -33,7 +33,7 @@ def run(settings: Settings, announce: Callable[[str], None] | None = None) -> No
     `announce` gets the base URL once requests are answered. Raises OSError where the address is
     taken, and what opening the store or the backbone raises.
     """
-    listener = _listen(settings.host, settings.port)
+    listener = listen(settings.host, settings.port)
     server = LocalServer(settings)
     config = uvicorn.Config(
         server.app,
@@ -45,7 +45,8 @@ def run(settings: Settings, announce: Callable[[str], None] | None = None) -> No
     )
     server.learner.start()
     try:
-        asyncio.run(_serve(server, uvicorn.Server(config), listener, announce or _ignore))
+        http = HttpServer(config, closing=server.service.events.close)
+        asyncio.run(_serve(server, http, listener, announce or _ignore))
     finally:
         server.learner.stop()
         listener.close()
@@ -78,7 +79,7 @@ class LocalServer:
 
 async def _serve(
     server: LocalServer,
-    http: uvicorn.Server,
+    http: HttpServer,
     listener: socket.socket,
     announce: Callable[[str], None],
 ) -> None:
@@ -94,19 +95,3 @@ async def _serve(
 
 def _ignore(url: str) -> None:
     log.info("serving at %s", url)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise OSError(
-            error.errno,
-            f"cannot listen on {host}:{port} ({os.strerror(error.errno or 0)}); "
-            "choose another --port",
-        ) from error
-    return listener

@@ -11,6 +11,7 @@ can be made before there is one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 import time
@@ -32,6 +33,8 @@ REPLICA = "X-Perennial-Replica"
 _REPLICA_NAME = uuid.uuid4().hex[:12]
 _OWN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _UNMATCHED = "unmatched"
+_DRAINED_BYTES = 64 * 2**20
+_DRAIN_SECONDS = 5.0
 
 
 def service_of(scope: Scope) -> Service:
@@ -133,6 +136,7 @@ class BodyLimit:
             return
         announced = Headers(scope=scope).get("content-length", "")
         if announced.isdecimal() and int(announced) > most:
+            await _drain(receive)
             await _too_large(most).response()(scope, receive, send)
             return
         seen = 0
@@ -142,14 +146,30 @@ class BodyLimit:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > most:
+                await _drain(receive)
                 raise _too_large(most)
             return message
 
         await self._app(scope, receive_counted, send)
 
 
+async def _drain(receive: Receive) -> None:
+    """Reads away what is still coming, within bounds.
+
+    Closing on unread bytes resets the connection, and the client loses the answer it is owed.
+    """
+    left = _DRAINED_BYTES
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if not message.get("more_body"):
+                    return
+
+
 def _too_large(most: int) -> Problem:
-    """Says so and closes the connection: what is left of the body is not read."""
+    """Says so and closes the connection: what is left of the body is not kept."""
     return Problem(
         "body-too-large",
         f"the body is larger than {most} bytes; send fewer inputs at once",

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from benchmarks.running_server import RunningServer
+from perennial.client import Client
 from tests.end_to_end.conftest import needs_minilm
 
 pytestmark = [pytest.mark.slow, needs_minilm]
@@ -85,7 +86,5 @@ def learn_something(http: httpx.Client) -> None:
     if http.get("/v1/tasks").json()["tasks"]:
         return
     batch = http.post(EXAMPLES, json={"examples": [ROW]}).json()["batch"]
-    for _ in range(3000):
-        if http.get(f"/v1/batches/{batch}").json()["status"] == "published":
-            return
-    raise AssertionError("a batch with one class was not published")
+    with Client(str(http.base_url)) as client:
+        assert client.wait(batch, timeout=120).status == "published"
