@@ -75,7 +75,8 @@ def test_a_key_used_again_with_another_body_is_refused(http: httpx.Client) -> No
 
 def test_refused_batches_leave_nothing_behind(http: httpx.Client) -> None:
     before = http.get("/v1/info").json()["pending_batches"]
-    for body in ({"examples": []}, {"examples": [{"input": "x", "label": "\x00"}]}):
+    bodies: list[Any] = [{"examples": []}, {"examples": [{"input": "x", "label": "\x00"}]}]
+    for body in bodies:
         assert http.post("/v1/tasks/ghost/examples", json=body).status_code == 422
     assert http.get("/v1/tasks/ghost").status_code == 404
     assert http.get("/v1/info").json()["pending_batches"] <= before

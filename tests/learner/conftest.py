@@ -54,11 +54,11 @@ def text(label: str, i: int = 0) -> str:
     return f"{WORDS[i]} {WORDS[-1 - digest[0] % 12]} {WORDS[-1 - digest[1] % 12]} {WORDS[i + 1]}"
 
 
-def quick(gate: str = "test", method: str = "q-tuning", **options: Any) -> LearnerConfig:
+def quick(gate: Any = "test", method: Any = "q-tuning", **options: Any) -> LearnerConfig:
     """Trains for two steps only: what the loop does is tested, not what a prompt is worth."""
     return LearnerConfig(
-        method=method,  # type: ignore[arg-type]
-        gate=GateConfig(mode=gate),  # type: ignore[arg-type]
+        method=method,
+        gate=GateConfig(mode=gate),
         q_tuning=QTuningConfig(
             rows=2, shared_rows=2, capacity=2, epochs=1, minimum_steps=1, maximum_steps=2
         ),
