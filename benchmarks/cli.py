@@ -73,6 +73,7 @@ def stream(
 @click.option("--publications", default=20, show_default=True, help="Versions published.")
 @click.option("--pause", default=1.5, show_default=True, help="Seconds between publications.")
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw it (PNG, SVG).")
 def swap(
     replicas: int,
     clients: int,
@@ -80,12 +81,13 @@ def swap(
     publications: int,
     pause: float,
     json_path: Path | None,
+    plot: Path | None,
 ) -> None:
     """Publish versions under steady load on Ray Serve, then kill a replica with -9."""
     from benchmarks.swap import run_swap
-    from benchmarks.swap_report import print_swap
+    from benchmarks.swap_report import report
 
-    result = run_swap(
+    result, trace = run_swap(
         replicas=replicas,
         clients=clients,
         rate=rate,
@@ -93,7 +95,7 @@ def swap(
         pause=pause,
         say=lambda text: click.echo(text, err=True),
     )
-    print_swap(result, json_path)
+    report(result, trace, json_path, plot)
 
 
 @bench.command()

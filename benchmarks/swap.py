@@ -72,6 +72,14 @@ class SwapResult:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Trace:
+    """Every answer before and while versions were published, and the versions."""
+
+    answers: Sequence[Answer]
+    publications: Sequence[Publication]
+
+
 def run_swap(
     *,
     replicas: int,
@@ -80,7 +88,7 @@ def run_swap(
     publications: int,
     pause: float,
     say: Say,
-) -> SwapResult:
+) -> tuple[SwapResult, Trace]:
     """Run the whole scenario on a fresh store and server."""
     with tempfile.TemporaryDirectory(prefix="perennial-bench-") as folder:
         store_path, log_path = Path(folder, "store"), Path(folder, "server.log")
@@ -118,7 +126,7 @@ class _Scenario:
 
     async def run(
         self, replicas: int, clients: int, rate: float, publications: int, pause: float
-    ) -> SwapResult:
+    ) -> tuple[SwapResult, Trace]:
         load_ = SteadyLoad(self._server.url, texts(), clients=clients, rate=rate)
         load_.start()
         self._say("warming up")
@@ -136,7 +144,8 @@ class _Scenario:
         await load_.stop()
         before = [a for a in load_.answers if began <= a.started < swapping]
         during = [a for a in load_.answers if swapping <= a.started < swapped]
-        return self._judge(replicas, clients, rate, publications, before, during, killed)
+        result = self._judge(replicas, clients, rate, publications, before, during, killed)
+        return result, Trace([*before, *during], published(self._store))
 
     async def _promote(self, version: int) -> None:
         async with httpx.AsyncClient(base_url=self._server.url, timeout=30) as http:

@@ -7,11 +7,14 @@ from pathlib import Path
 import click
 import orjson
 
-from benchmarks.swap import SwapResult
+from benchmarks.swap import SwapResult, Trace
+from benchmarks.swap_plot import draw
 
 
-def print_swap(result: SwapResult, json_path: Path | None) -> None:
-    """Print the table; write JSON where asked."""
+def report(result: SwapResult, trace: Trace, json_path: Path | None, plot: Path | None) -> None:
+    """Print the table; write JSON and draw the picture where asked."""
+    if plot is not None:
+        draw(trace, plot)
     for name, promised, measured in lines(result):
         click.echo(f"{name:<52} {promised:>10} {measured:>14}")
     for failure in result.failures:

@@ -1,0 +1,50 @@
+"""The swap benchmark as a picture: every request a dot, every publication a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.swap import Trace
+
+SIZE_INCHES = (9.0, 3.2)
+COLOURS = ("#2a6f97", "#e07a5f")
+"""Answers take turns in colour with the version they name."""
+
+
+def draw(trace: Trace, path: Path) -> None:
+    """Latency over time, coloured by version. Needs matplotlib (the extra `dev` has it)."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    origin = min(answer.started for answer in trace.answers)
+    order = {p.version: i for i, p in enumerate(trace.publications)}
+    figure, axes = plt.subplots(figsize=SIZE_INCHES, layout="constrained")
+    for publication in trace.publications:
+        if publication.committed >= origin:
+            axes.axvline(publication.committed - origin, color="#999999", linewidth=0.6)
+    axes.scatter(
+        [a.started - origin for a in trace.answers],
+        [1000 * a.seconds for a in trace.answers],
+        c=[COLOURS[order.get(a.version or 0, 0) % 2] for a in trace.answers],
+        s=7,
+        linewidths=0,
+    )
+    axes.set_xlabel("seconds")
+    axes.set_ylabel("answer after, ms")
+    axes.set_ylim(bottom=0)
+    axes.set_title(_title(trace), fontsize=10, loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def _title(trace: Trace) -> str:
+    origin = min(answer.started for answer in trace.answers)
+    failed = sum(answer.failure is not None for answer in trace.answers)
+    swaps = sum(p.committed >= origin for p in trace.publications)
+    return (
+        f"{len(trace.answers)} requests (dots, coloured by version), "
+        f"{swaps} versions published (lines), {failed} failed"
+    )
