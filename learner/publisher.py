@@ -26,6 +26,7 @@ from prompt_store import (
 
 log = logging.getLogger(__name__)
 
+FORGOTTEN = "its task was forgotten"
 RELEASED = "a rollback undid this batch before its prompt was trained; send it again to learn it"
 
 
@@ -100,8 +101,9 @@ class Publisher:
             task = self._store.intake.read(batch_id).task
         except NotFound:
             return  # settled by a twin of this learner
-        if _released(batch_id, manifest):
-            outcome = Outcome(batch=batch_id, task=task, status="failed", error=RELEASED)
+        reason = _reason_to_fail(batch_id, manifest)
+        if reason is not None:
+            outcome = Outcome(batch=batch_id, task=task, status="failed", error=reason)
         else:
             outcome = Outcome(
                 batch=batch_id, task=task, status="published", version=manifest.version
@@ -126,10 +128,12 @@ class Publisher:
         )
 
 
-def _released(batch_id: str, manifest: Manifest) -> bool:
-    """Whether a version decided a batch only to let go of it: neither learnt nor judged there."""
-    learnt = batch_id in manifest.batches
-    return manifest.kind is Kind.REFRESH and not learnt and manifest.gate is None
+def _reason_to_fail(batch_id: str, manifest: Manifest) -> str | None:
+    """Why a version decided a batch only to let go of it; None where it learnt or judged it."""
+    if manifest.kind is Kind.FORGET:
+        return FORGOTTEN
+    released = manifest.kind is Kind.REFRESH and manifest.gate is None
+    return RELEASED if released and batch_id not in manifest.batches else None
 
 
 def task_entries(knowledge: Knowledge) -> dict[str, TaskEntry]:

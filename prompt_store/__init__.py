@@ -5,6 +5,7 @@ from prompt_store.batch import Batch, Example, Outcome
 from prompt_store.batch_ids import batch_id
 from prompt_store.blobs import Blobs, digest_of
 from prompt_store.checks import check_backend
+from prompt_store.erasures import Erasure, Erasures
 from prompt_store.errors import (
     AlreadyExists,
     BodyMismatch,
@@ -39,6 +40,8 @@ __all__ = [
     "CorruptBlob",
     "CorruptRecord",
     "Draft",
+    "Erasure",
+    "Erasures",
     "Example",
     "FencedOut",
     "Intake",

@@ -10,7 +10,15 @@ from typing import ClassVar
 
 from prompt_store.backends import Backend, open_backend
 from prompt_store.blobs import Blobs
-from prompt_store.errors import AlreadyExists, Conflict, InvalidDraft, NotFound, UnsafeBackend
+from prompt_store.erasures import Erasures
+from prompt_store.errors import (
+    AlreadyExists,
+    Conflict,
+    InvalidDraft,
+    NotFound,
+    UnknownVersion,
+    UnsafeBackend,
+)
 from prompt_store.fields import Moment
 from prompt_store.intake import Intake
 from prompt_store.log import Log
@@ -39,6 +47,7 @@ class Store:
         self.blobs = Blobs(backend)
         self.log = Log(backend, clock=clock)
         self.intake = Intake(backend)
+        self.erasures = Erasures(backend)
 
     @classmethod
     def open(cls, url: str | Path) -> "Store":
@@ -77,11 +86,21 @@ class Store:
             NotFound: a blob it names is absent.
             Conflict, FencedOut, InvalidDraft: see `Log.append`.
         """
+        known = self._kept_by_parent(draft)
         for role, digest in draft.blobs.items():
-            if not self.blobs.exists(digest):
+            if digest not in known and not self.blobs.exists(digest):
                 raise NotFound(f"The blob of {role!r}, {digest}, is absent: put it before")
         settled = self.intake.settled_among(self.log.known.decided)
         return self.log.append(draft.model_copy(update={"settled": settled}), after=after)
+
+    def _kept_by_parent(self, draft: Draft) -> frozenset[str]:
+        """What the parent names and so keeps: no need to look for it, except to revive it."""
+        if draft.parent is None or draft.source is not None:
+            return frozenset()
+        try:
+            return frozenset(self.manifest(draft.parent).blobs.values())
+        except UnknownVersion:
+            return frozenset()
 
     def fence(self, writer: str) -> int:
         """Append a fence and return the new epoch: from now on no older learner can commit."""

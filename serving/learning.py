@@ -101,8 +101,13 @@ class Learning:
         self._declarations.declare(Declaration(task=task, labels=labels))
         return self.task(task)
 
-    def withdraw(self, task: str) -> None:
-        """Takes a declaration back; what was taught stays."""
+    def forget(self, task: str) -> None:
+        """Asks the learner to forget a task and takes its declaration back. Durable on return.
+
+        Raises Problem unknown-task.
+        """
+        self.task(task)
+        self._store.erasures.ask(task, after=self._store.timeline().head)
         self._declarations.withdraw(task)
 
     def tasks(self) -> list[TaskState]:

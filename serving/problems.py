@@ -53,7 +53,6 @@ KINDS: Mapping[str, Kind] = {
     "overloaded": Kind(429, "Too many requests are waiting"),
     "client-closed-request": Kind(499, "The client went away"),
     "internal-error": Kind(500, "Something went wrong inside"),
-    "not-implemented-yet": Kind(501, "The server cannot do this yet"),
     "not-ready": Kind(503, "The server is not ready"),
     "deadline-exceeded": Kind(503, "The answer took too long"),
 }

@@ -41,7 +41,6 @@ class Service:
 
     nudge: called with a version that was just published through this replica, to tell the others;
     wake: called when a batch has been accepted, to tell the learner. Both poll anyway.
-    forget: makes the learner forget a task; None where there is no such thing yet.
     troubles: what others have to report in `/v1/info`, by their name, as a fallback in use.
     trusted_local: see `Access`.
     """
@@ -55,7 +54,6 @@ class Service:
         *,
         nudge: Callable[[int], None] | None = None,
         wake: Callable[[], None] | None = None,
-        forget: Callable[[str], None] | None = None,
         trusted_local: bool | None = None,
     ) -> None:
         self.store = store
@@ -64,7 +62,6 @@ class Service:
         self.metrics = metrics
         self.access = Access(settings.keys, trusted_local)
         self.events = EventBus()
-        self.forget = forget
         self.troubles: dict[str, str] = {}
         self._nudge = nudge
         self._wake = wake
@@ -171,6 +168,15 @@ class Service:
         if progress.status == "queued" and self._wake is not None:
             self._wake()
         return progress
+
+    async def forget(self, task: str) -> None:
+        """Notes durably that a task is to be forgotten, and withdraws its declaration.
+
+        Raises Problem unknown-task.
+        """
+        await self.off_loop(self.learning.forget, task)
+        if self._wake is not None:
+            self._wake()
 
     async def promote(self, version: int) -> Manifest:
         """Makes a version's content live: here, before this returns.

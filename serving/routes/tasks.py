@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from fastapi import APIRouter
 
-from serving.problems import Problem, documented
+from serving.problems import documented
 from serving.routes.common import ADMIN, JSON_ONLY, LEARN, PREDICT, ServiceDependency, TaskName
 from serving.schemas.tasks import Declare, ForgetBody, TaskBody, TasksBody
 
@@ -51,13 +51,12 @@ async def declare_task(task: TaskName, body: Declare, service: ServiceDependency
     summary="Forget a task",
     status_code=202,
     dependencies=ADMIN,
-    responses=documented("unknown-task", "invalid-content", "not-implemented-yet"),
+    responses=documented("unknown-task", "invalid-content"),
 )
 async def forget_task(task: TaskName, service: ServiceDependency) -> ForgetBody:
-    """Forgets a task: its declaration at once, what was taught with the next version."""
-    if service.forget is None:
-        raise Problem("not-implemented-yet", "this server cannot forget tasks yet")
-    await service.off_loop(service.learning.task, task)
-    await service.off_loop(service.forget, task)
-    await service.off_loop(service.learning.withdraw, task)
+    """Forgets a task: its declaration at once, what was taught with the next version.
+
+    Durable when it answers. Batches of the task that are under way end as `failed`.
+    """
+    await service.forget(task)
     return ForgetBody(task=task, status="forgetting")

@@ -233,3 +233,13 @@ def test_a_store_refuses_to_run_on_a_folder_it_cannot_write(tmp_path: Path) -> N
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(OSError, match="file"):
         Store.on(LocalBackend(tmp_path / "file"))
+
+
+def test_what_the_parent_keeps_is_not_looked_for_again() -> None:
+    counting = CountingBackend(MemoryBackend())
+    store = Store.on(counting)
+    blobs = {f"role-{i}": store.blobs.put(bytes([i])) for i in range(20)}
+    first = append(store, blobs=blobs)
+    before = counting.calls["exists"]
+    append(store, blobs=blobs, parent=first)
+    assert counting.calls["exists"] - before < len(blobs)

@@ -222,16 +222,15 @@ def test_tasks_are_listed_with_what_is_taught_and_declared(
     assert narrow.status_code == 422  # it was taught delivery already
 
 
-def test_forgetting_is_handed_on_where_there_is_somebody_to_do_it(
+def test_forgetting_is_durable_and_withdraws_the_declaration(
     store: Store, backbone: BagOfWords, serve: Serve
 ) -> None:
     publish(store, backbone, MAIL)
-    asked: list[str] = []
-    client = serve(store, backbone, hooks={"forget": asked.append}).client
+    client = serve(store, backbone).client
     client.put("/v1/tasks/mail", json={})
     answer = client.delete("/v1/tasks/mail")
     assert (answer.status_code, answer.json()["task"]) == (202, "mail")
-    assert asked == ["mail"]
+    assert [erasure.task for erasure in store.erasures.pending()] == ["mail"]
     assert client.get("/v1/tasks/mail").json()["declared_labels"] is None
     assert client.delete("/v1/tasks/nothing").status_code == 404
 

@@ -232,10 +232,6 @@ def test_parameters(client: httpx.Client, query: str) -> None:
     check(client.get("/v1/versions/zero"), "invalid-content")
 
 
-def test_forgetting_is_not_there_yet(client: httpx.Client) -> None:
-    check(client.delete("/v1/tasks/mail"), "not-implemented-yet")
-
-
 def test_versions_that_cannot_be_served_or_promoted(
     store: Store, backbone: BagOfWords, serve: Serve
 ) -> None:

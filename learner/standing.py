@@ -1,0 +1,96 @@
+"""Where a learner stands: what is live, what is known there, and where its method goes on from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from learner.archive import METHOD, Archive
+from learner.errors import ForeignStore
+from learner.events import Emit, Event
+from learner.knowledge import Knowledge
+from learner.methods.base import MethodState
+from learner.publisher import Entry, Publisher, descends
+from prompt_store import Kind, Manifest, MethodReference, Store, Timeline
+
+_EVENT_OF = {
+    Kind.REFRESH: "refreshed",
+    Kind.TRAIN: "published",
+    Kind.FORGET: "published",
+    Kind.CANDIDATE: "candidate",
+}
+
+
+class Standing:
+    """Follows the log, and moves it forward by one learner's commits."""
+
+    def __init__(
+        self, store: Store, writer: str, backbone: str, method: MethodReference, emit: Emit
+    ) -> None:
+        self.archive = Archive(store.blobs)
+        self.publisher = Publisher(store, writer, backbone, method)
+        self.base: Manifest | None = None
+        self.knowledge = Knowledge()
+        self._store = store
+        self._backbone = backbone
+        self._method = method
+        self._emit = emit
+
+    def catch_up(self) -> Timeline:
+        """Know what is live now, and settle what was decided.
+
+        Raises Superseded, and ForeignStore where live was learnt with another backbone.
+        """
+        timeline = self.publisher.timeline()
+        live = None if timeline.live is None else self._store.manifest(timeline.live)
+        if live is not None and (self.base is None or live.version != self.base.version):
+            self._check_backbone(live)
+            self.knowledge = self.archive.read(live)
+        self.base = live
+        self.publisher.settle_decided(timeline)
+        return timeline
+
+    def publish(self, entry: Entry, task: str | None = None) -> bool:
+        """Append an entry on top of what is live; False where it must be worked out again."""
+        manifest = self.publisher.append(entry, self.base)
+        if manifest is None:
+            self.catch_up()
+            return False
+        if manifest.kind.goes_live:
+            self.base, self.knowledge = manifest, entry.knowledge
+        batches = [*manifest.batches, *manifest.decided]
+        self.tell(_EVENT_OF[manifest.kind], batches, task=task, version=manifest.version)
+        return True
+
+    def undone(self, timeline: Timeline, batches: Sequence[str]) -> list[str]:
+        """Those of `batches`, all undecided, that a rollback has taken out of what is live."""
+        learnt_by = timeline.undecided
+        return [b for b in batches if not descends(self._store, self.base, learnt_by[b])]
+
+    def lineage(self) -> MethodState | None:
+        """The newest state of this very method; None where it has to start."""
+        manifest = self._lineage_manifest()
+        return None if manifest is None else self.archive.read_method(manifest)
+
+    def lineage_blobs(self) -> dict[str, str]:
+        """Carried by every refresh, so that a rollback to it finds its method's state."""
+        manifest = self._lineage_manifest()
+        blobs = {} if manifest is None else manifest.blobs
+        return {role: digest for role, digest in blobs.items() if role.startswith(METHOD)}
+
+    def tell(self, kind: str, batches: Sequence[str], **facts: object) -> None:
+        """Emit an event."""
+        fields = {"kind": kind, "batches": tuple(dict.fromkeys(batches)), **facts}
+        self._emit(Event.model_validate(fields))
+
+    def _lineage_manifest(self) -> Manifest | None:
+        number = self._store.timeline().lineage
+        manifest = None if number is None else self._store.manifest(number)
+        mine = manifest is not None and manifest.method == self._method
+        return manifest if mine else None
+
+    def _check_backbone(self, live: Manifest) -> None:
+        if live.backbone != self._backbone:
+            raise ForeignStore(
+                f"version {live.version} was learnt with backbone {live.backbone}, this learner "
+                f"has {self._backbone}: start it with that one, or on another store"
+            )

@@ -1,0 +1,57 @@
+"""Requests to forget a task, durable before they are acknowledged.
+
+    erasures/<id>.json    from `ask` until the learner has committed a `forget` that names the id
+
+The log is the record of what was forgotten; a request is only a note to the learner.
+"""
+
+from datetime import UTC, datetime
+
+from prompt_store.backends.base import Backend
+from prompt_store.batch_ids import batch_id
+from prompt_store.errors import NotFound
+from prompt_store.fields import BatchId, Count, Moment, Task
+from prompt_store.records import Record, decode, encode
+
+_FOLDER = "erasures/"
+_SUFFIX = ".json"
+
+
+class Erasure(Record):
+    """One request. after: the head of the log when it was made; a `forget` for it comes later."""
+
+    id: BatchId
+    task: Task
+    asked_at: Moment
+    after: Count
+
+
+class Erasures:
+    """The folder `erasures/`. Safe for threads and processes."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def ask(self, task: str, after: int) -> Erasure:
+        """Note that a task is to be forgotten; durable when this returns."""
+        erasure = Erasure(id=batch_id(), task=task, asked_at=datetime.now(UTC), after=after)
+        self._backend.create(_key(erasure.id), encode(erasure))
+        return erasure
+
+    def pending(self) -> list[Erasure]:
+        """Return the requests not settled yet, oldest first."""
+        found = []
+        for key in self._backend.list_after(_FOLDER):
+            try:
+                found.append(decode(Erasure, self._backend.read(key), key))
+            except NotFound:
+                continue  # settled since the listing
+        return found
+
+    def settle(self, erasure: Erasure) -> None:
+        """Remove a request. Settling again changes nothing."""
+        self._backend.delete(_key(erasure.id))
+
+
+def _key(identifier: str) -> str:
+    return f"{_FOLDER}{identifier}{_SUFFIX}"
