@@ -140,6 +140,7 @@ class _Scenario:
             self._say(f"published {i + 1} of {publications}")
             await asyncio.sleep(pause)
         swapped = time.time()
+        await asyncio.sleep(SETTLE_SECONDS)  # so that no request is in flight in both phases
         killed = await self._kill_and_recover(load_, replicas)
         await load_.stop()
         before = [a for a in load_.answers if began <= a.started < swapping]
@@ -165,7 +166,7 @@ class _Scenario:
             if {a.replica for a in load_.answers if a.started > at} - known - {None}:
                 break
         await asyncio.sleep(SETTLE_SECONDS)
-        after = [a for a in load_.answers if a.started > at]
+        after = [a for a in load_.answers if a.ended > at]
         fresh = [a for a in after if a.replica is not None and a.replica not in known]
         return _Killed(at, sorted(fresh, key=lambda a: a.started), after)
 

@@ -45,6 +45,8 @@ ONGOING_REQUESTS = 256
 QUEUED_REQUESTS = 1024
 """Requests that may wait in the proxy for a replica before Serve refuses."""
 HEALTH_SECONDS = 5.0
+BROADCAST_SECONDS = 2.0
+"""How long a broadcast waits for its slowest replica before the next one is sent."""
 DRAIN_SECONDS = "3"
 """How long a replica of a cluster on this machine goes on answering after it was told to stop."""
 READY_SECONDS = 20.0
@@ -165,7 +167,8 @@ class Broadcaster:
         try:
             if self._handle is None:
                 self._handle = serve.get_deployment_handle("Classifier", self._application)
-            self._handle.broadcast(method, argument)
+            # Sends only when asked for results: without this nothing would leave the process.
+            self._handle.broadcast(method, argument).results(timeout_s=BROADCAST_SECONDS)
         except Exception:  # noqa: BLE001  a hint that fails must not stop its giver
             log.warning("could not broadcast %s; replicas will see it when they poll", method)
 

@@ -109,6 +109,7 @@ class SnapshotLoader:
         self._backbone = backbone
         self._reader = ContentReader(store.blobs)
         self._lock = Lock()
+        self._plain: FloatArray | None = None
 
     def load(self, version: int) -> Snapshot:
         """The snapshot of this version, ready to serve.
@@ -143,12 +144,20 @@ class SnapshotLoader:
             self._answer_once(snapshot, self._backbone.preprocess([WARMING]))
 
     def _answer_once(self, snapshot: Snapshot, batch: Preprocessed) -> None:
-        features = self._backbone.encode(batch, snapshot.content.bank)
+        features = self._features(batch, snapshot.content.bank)
         for view in snapshot.views.values():
             if not np.isfinite(view.head.log_posteriors(features)).all():
                 raise Unservable(
                     f"version {snapshot.version} answers with numbers that are not finite"
                 )
+
+    def _features(self, batch: Preprocessed, bank: Bank | None) -> FloatArray:
+        """Of the warming text. Without a bank they never change: one pass serves all versions."""
+        if bank is not None:
+            return self._backbone.encode(batch, bank)
+        if self._plain is None:
+            self._plain = self._backbone.encode(batch)
+        return self._plain
 
 
 def empty_bank(description: Description) -> Bank:
