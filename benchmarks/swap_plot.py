@@ -18,11 +18,11 @@ def draw(trace: Trace, path: Path) -> None:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    origin = min(answer.started for answer in trace.answers)
+    origin, end = _span(trace)
     order = {p.version: i for i, p in enumerate(trace.publications)}
     figure, axes = plt.subplots(figsize=SIZE_INCHES, layout="constrained")
     for publication in trace.publications:
-        if publication.committed >= origin:
+        if origin <= publication.committed <= end:
             axes.axvline(publication.committed - origin, color="#999999", linewidth=0.6)
     axes.scatter(
         [a.started - origin for a in trace.answers],
@@ -40,10 +40,15 @@ def draw(trace: Trace, path: Path) -> None:
     plt.close(figure)
 
 
+def _span(trace: Trace) -> tuple[float, float]:
+    """From the first request to the last answer, Unix seconds."""
+    return min(a.started for a in trace.answers), max(a.ended for a in trace.answers)
+
+
 def _title(trace: Trace) -> str:
-    origin = min(answer.started for answer in trace.answers)
+    origin, end = _span(trace)
     failed = sum(answer.failure is not None for answer in trace.answers)
-    swaps = sum(p.committed >= origin for p in trace.publications)
+    swaps = sum(origin <= p.committed <= end for p in trace.publications)
     return (
         f"{len(trace.answers)} requests (dots, coloured by version), "
         f"{swaps} versions published (lines), {failed} failed"
