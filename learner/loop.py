@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from backbones import TrainableBackbone
+from learner.attempts import OUTER_ERRORS, Attempts
 from learner.config import LearnerConfig
 from learner.errors import Cancelled, Unlearnable
 from learner.events import Emit, discard
@@ -63,6 +64,7 @@ class Learner:
         reference = MethodReference(name=method.name, config_digest=method.digest)
         fingerprint = backbone.description.fingerprint
         self._standing = Standing(store, writer, fingerprint, reference, emit)
+        self._attempts = Attempts()
         self._task_of: dict[str, str] = {}
 
     def start(self) -> None:
@@ -98,8 +100,22 @@ class Learner:
     def _refresh_waiting(self, timeline: Timeline) -> bool:
         """Learn every batch no version names yet; whether there was any."""
         batches = self._waiting(timeline)
-        self._refresh(batches[:BATCHES_A_REFRESH])
-        return bool(batches)
+        if not batches:
+            return False
+        chosen = [b for b in batches if not self._attempts[b.id]][:BATCHES_A_REFRESH]
+        if not chosen:  # all have failed before: one by one, so that the culprit shows
+            chosen = [min(batches, key=lambda batch: self._attempts[batch.id])]
+        try:
+            self._refresh(chosen)
+        except OUTER_ERRORS:
+            raise
+        except Exception as error:
+            used_up = [batch for batch in chosen if self._attempts.are_used_up_by(batch.id)]
+            if len(chosen) > 1 or not used_up:
+                raise
+            log.exception("batch %s failed again and is given up", chosen[0].id)
+            self._fail(chosen[0], f"learning it failed: {type(error).__name__}: {error}")
+        return True
 
     def _waiting(self, timeline: Timeline) -> list[Batch]:
         pending = self._store.intake.pending()
@@ -219,9 +235,14 @@ class Learner:
         self._standing.tell("progress", batches, task=task, phase="training")
         try:
             state = self._train_prompt(task, batches)
-        except ArithmeticError as error:
-            log.warning("the prompt of task %r could not be trained: %s", task, error)
-            self._release(batches, gate={"task": task, "accepted": False, "reason": str(error)})
+        except OUTER_ERRORS:
+            raise
+        except Exception as error:
+            if not isinstance(error, ArithmeticError) and not self._attempts.are_used_up_by(task):
+                raise
+            log.exception("the prompt of task %r could not be trained", task)
+            reason = f"training failed: {type(error).__name__}: {error}"
+            self._release(batches, gate={"task": task, "accepted": False, "reason": reason})
             return
         published = False
         while not published and not self._standing.undone(self._standing.catch_up(), batches):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 
-from backbones import Input
+from backbones import Input, Preprocessed
 from backbones.text.backbone import TorchTextBackbone
 from learner.archive import METHOD, Archive
 from learner.build import build_learner
@@ -338,3 +341,59 @@ def test_a_training_that_diverges_leaves_the_batch_learnt_and_live_as_it_was(
     assert outcome.status == "published"
     assert content(store).bank is None
     assert "training loss" in (live(store).gate or {})["reason"]
+
+
+class Stumbling:
+    """The tiny backbone, except that it fails on texts with a certain word."""
+
+    def __init__(self, inner: TorchTextBackbone) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def preprocess(self, inputs: Sequence[Input]) -> Preprocessed:
+        if any("poison" in (one.text or "") for one in inputs):
+            raise RuntimeError("an error nobody foresaw")
+        return self._inner.preprocess(inputs)
+
+
+def test_a_batch_that_always_fails_is_given_up_and_blocks_nobody(
+    store: Store, tiny: TorchTextBackbone
+) -> None:
+    learner = build_learner(store, Stumbling(tiny), quick(method="frozen"))
+    learner.start()
+    bad = batch("mail", ["poison"])
+    bad = bad.model_copy(update={"examples": (Example(id="0", label="x", text="poison"),)})
+    send(store, bad, batch("mail", ["refund", "order"]))
+    failures = 0
+    for _ in range(20):
+        try:
+            if not learner.step():
+                break
+        except RuntimeError:
+            failures += 1
+    outcome = store.intake.outcome(bad.id)
+    assert outcome is not None
+    assert outcome.status == "failed"
+    assert "an error nobody foresaw" in (outcome.error or "")
+    assert failures == 2
+    assert content(store).labels == ("mail/refund", "mail/order")
+
+
+def test_a_training_that_always_fails_is_given_up(
+    store: Store, tiny: TorchTextBackbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner = build_learner(store, tiny, quick())
+    learner.start()
+    (sent,) = send(store, batch("mail", ["refund", "order"]))
+    assert learner.step()
+    monkeypatch.setattr(tiny, "features", None)  # calling it is a TypeError
+    for _ in range(2):
+        with pytest.raises(TypeError):
+            learner.step()
+    run_dry(learner)
+    outcome = store.intake.outcome(sent.id)
+    assert outcome is not None
+    assert outcome.status == "published"
+    assert "training failed" in (live(store).gate or {})["reason"]
