@@ -1,7 +1,7 @@
 """The examples a task keeps, so that heads can be refitted and candidates judged.
 
-Every class keeps at most `per_class` examples. Which ones depends on their ids alone (the smallest
-digests stay), so the choice is uniform, deterministic and independent of the order of arrival.
+Every class keeps at most `per_class` examples: in each role those with the smallest digests of their
+ids, which is a uniform choice that never changes its mind.
 One in `HELD_OUT_EVERY` of a class, in order of arrival, is *held out*: prompts never train on it,
 the gate judges with it, heads that go live use it. The role is fixed on arrival, so that a later
 gate never judges with a row some earlier prompt has seen.
@@ -78,10 +78,16 @@ class TaskExamples:
         stay = set(range(len(self.rows)))
         for label in over:
             of_label = [i for i, row in enumerate(self.rows) if row.label == label]
-            ranked = sorted(of_label, key=lambda i: self.rows[i].rank)
-            stay -= set(ranked[per_class:])
+            stay -= set(of_label) - self._chosen(of_label, per_class)
         indices = sorted(stay)
         return replace(self, rows=tuple(self.rows[i] for i in indices)), indices
+
+    def _chosen(self, of_label: list[int], count: int) -> set[int]:
+        """`count` of a class's rows, held-out ones in their share where there are enough."""
+        ranked = sorted(of_label, key=lambda i: self.rows[i].rank)
+        held = [i for i in ranked if self.rows[i].held_out][: count // HELD_OUT_EVERY]
+        fit = [i for i in ranked if not self.rows[i].held_out][: count - len(held)]
+        return set(held + fit)
 
     def to_bytes(self) -> bytes:
         """JSON for the store."""

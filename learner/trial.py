@@ -49,10 +49,13 @@ class Field:
         return np.array([row.held_out for row in self.rows], dtype=bool)
 
     def sample(self, budget: int) -> Field:
-        """At most `budget` rows, spread evenly over the classes, a third of them held out."""
+        """About `budget` rows, spread evenly over the classes, a third of them held out.
+
+        With very many classes more: a head needs one fit row of each.
+        """
         held = self.held_out
         judges = pick_spread(self._by_class(held), budget // HELD_OUT_SHARE)
-        fit = pick_spread(self._by_class(~held), budget - len(judges))
+        fit = pick_spread(self._by_class(~held), max(budget - len(judges), len(self.classes)))
         chosen = sorted(fit + judges)
         return Field(
             [self.rows[i] for i in chosen],
