@@ -1,10 +1,10 @@
 """The examples a task keeps, so that heads can be refitted and candidates judged.
 
-Every class keeps at most `per_class` examples: in each role those with the smallest digests of their
-ids, which is a uniform choice that never changes its mind.
-One in `HELD_OUT_EVERY` of a class, in order of arrival, is *held out*: prompts never train on it,
-the gate judges with it, heads that go live use it. The role is fixed on arrival, so that a later
-gate never judges with a row some earlier prompt has seen.
+Every class keeps at most `per_class` examples: in each role those with the smallest digests of
+their ids, which is a uniform choice that never changes its mind. One in `HELD_OUT_EVERY` of a
+class, in order of arrival, is *held out*: prompts never train on it, the gate judges with it, heads
+that go live use it. The role is fixed on arrival, so that a later gate never judges with a row some
+earlier prompt has seen.
 """
 
 from __future__ import annotations
