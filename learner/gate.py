@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import comb
+from math import ceil, comb, log2
 from typing import Any, Literal
 
 import numpy as np
@@ -42,7 +42,12 @@ class GateConfig(BaseModel):
     screening: float = Field(
         0.2, gt=0, lt=1, description="the same, for being looked at on all examples at all"
     )
-    rows: int = Field(384, ge=16, description="kept examples a screening looks at, at most")
+    rows: int = Field(192, ge=16, description="kept examples a screening looks at, at most")
+
+    @property
+    def fewest_judges(self) -> int:
+        """Held-out rows without which even a candidate that wins them all is not accepted."""
+        return ceil(-log2(self.alpha))
 
     @property
     def for_screening(self) -> GateConfig:

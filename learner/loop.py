@@ -249,6 +249,8 @@ class Learner:
             self._standing.tell("progress", batches, task=task, phase="evaluating")
             decision = decide(self._knowledge, task, state, self._backbone, self._config)
             published = self._publish_decision(decision, batches, started)
+        if published:
+            self._standing.remember(state)
 
     def _train_prompt(self, task: str, batches: list[str]) -> MethodState:
         last_look = time.monotonic()

@@ -34,6 +34,8 @@ class Standing:
         self._backbone = backbone
         self._method = method
         self._emit = emit
+        self._state: tuple[int, MethodState | None] | None = None
+        self._published: int | None = None
 
     def catch_up(self) -> Timeline:
         """Know what is live now, and settle what was decided.
@@ -55,6 +57,7 @@ class Standing:
         if manifest is None:
             self.catch_up()
             return False
+        self._published = manifest.version
         if manifest.kind.goes_live:
             self.base, self.knowledge = manifest, entry.knowledge
         batches = [*manifest.batches, *manifest.decided]
@@ -69,7 +72,16 @@ class Standing:
     def lineage(self) -> MethodState | None:
         """The newest state of this very method; None where it has to start."""
         manifest = self._lineage_manifest()
-        return None if manifest is None else self.archive.read_method(manifest)
+        if manifest is None:
+            return None
+        if self._state is None or self._state[0] != manifest.version:
+            self._state = (manifest.version, self.archive.read_method(manifest))
+        return self._state[1]
+
+    def remember(self, state: MethodState) -> None:
+        """The method's state in what was published last: no need to read it back."""
+        if self._published is not None:
+            self._state = (self._published, state)
 
     def lineage_blobs(self) -> dict[str, str]:
         """Carried by every refresh, so that a rollback to it finds its method's state."""

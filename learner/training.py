@@ -61,10 +61,13 @@ class Decision:
 
 
 def is_trainable(task: TaskKnowledge, config: LearnerConfig) -> bool:
-    """Whether a task has enough to train on: two classes and a few rows that may be used."""
+    """Whether a prompt is worth training: two classes, rows to fit, enough to be judged by."""
     fit = ~task.held_out
-    classes = len(np.unique(task.targets[fit]))
-    return config.method != "frozen" and classes >= 2 and int(fit.sum()) >= config.minimum_rows
+    if config.method == "frozen" or len(np.unique(task.targets[fit])) < 2:
+        return False
+    judges = int((~fit).sum())
+    judged = config.gate.mode != "test" or judges >= config.gate.fewest_judges
+    return judged and int(fit.sum()) >= config.minimum_rows
 
 
 def train_prompt(

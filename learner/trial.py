@@ -10,7 +10,7 @@ then all of them must be encoded anew.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,9 +89,13 @@ def screen_aggregate(
     head: HeadConfig,
     gate: GateConfig,
 ) -> Trial:
-    """Judge an aggregate by the requests that name no task: all classes of all tasks compete."""
+    """Judge an aggregate by the requests that name no task: all classes of all tasks compete.
+
+    Every contender gets a ridge head: choosing among heads would cost more with every class.
+    """
     field = _field(knowledge.tasks).sample(gate.rows)
-    return _try(field, candidate, knowledge.aggregate, backbone, head, gate, "no task named")
+    ridge = replace(head, kind="ridge")
+    return _try(field, candidate, knowledge.aggregate, backbone, ridge, gate, "no task named")
 
 
 def try_prompt(

@@ -20,7 +20,7 @@ from tests.end_to_end.conftest import Start, learner_of, needs_minilm
 pytestmark = [pytest.mark.slow, needs_minilm]
 
 PATIENCE_SECONDS = 120
-LONG_TRAINING = ("--learner-q-tuning-minimum-steps", "150")
+LONG_TRAINING = ("--learner-q-tuning-minimum-steps", "150", "--learner-gate-mode", "closed")
 
 
 def teach(client: Client, lesson: int = 0) -> str:
@@ -83,7 +83,7 @@ def test_a_learner_killed_while_training_is_replaced_and_trains_again(
 def test_a_learner_killed_at_random_moments_learns_everything_once(
     start: Start, store_path: Path
 ) -> None:
-    with start() as server, Client(server.url) as client:
+    with start("--learner-gate-mode", "closed") as server, Client(server.url) as client:
         batches = []
         for number, moment in enumerate((0.0, 0.1, 0.4)):
             batches.append(teach(client, number))

@@ -54,7 +54,7 @@ def text(label: str, i: int = 0) -> str:
     return f"{WORDS[i]} {WORDS[-1 - digest[0] % 12]} {WORDS[-1 - digest[1] % 12]} {WORDS[i + 1]}"
 
 
-def quick(gate: Any = "test", method: Any = "q-tuning", **options: Any) -> LearnerConfig:
+def quick(gate: Any = "closed", method: Any = "q-tuning", **options: Any) -> LearnerConfig:
     """Trains for two steps only: what the loop does is tested, not what a prompt is worth."""
     return LearnerConfig(
         method=method,

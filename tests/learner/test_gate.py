@@ -76,3 +76,11 @@ def test_the_error_rate_is_kept_for_candidates_that_are_no_better() -> None:
         candidate, live = rng.random((2, 200)) < 0.8
         accepted += judge({"a": Answers(candidate, live, live)}, "no task named", config).accepted
     assert accepted / 2000 <= config.alpha
+
+
+def test_with_fewer_judges_nothing_could_be_accepted() -> None:
+    config = GateConfig()
+    assert config.fewest_judges == 5
+    for rows, accepted in ((4, False), (5, True)):
+        won = answers("1" * rows, "0" * rows)
+        assert judge({"a": won}, "task named", config).accepted is accepted

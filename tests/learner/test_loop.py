@@ -397,3 +397,12 @@ def test_a_training_that_always_fails_is_given_up(
     assert outcome is not None
     assert outcome.status == "published"
     assert "training failed" in (live(store).gate or {})["reason"]
+
+
+@pytest.mark.parametrize(("rows", "trains"), [(8, False), (12, True)])
+def test_a_prompt_is_trained_only_where_the_gate_could_accept_it(
+    rows: int, trains: bool, store: Store, learner_on: MakeLearner
+) -> None:
+    send(store, batch("mail", ["refund", "order"], rows=rows))
+    run_dry(learner_on(store, quick(gate="test")))
+    assert (len(kinds(store)) > 2) is trains
