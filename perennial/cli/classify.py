@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from perennial.cli.connection import Connection, connected
+from perennial.cli.examples_file import SUFFIXES, ExamplesFileError, read_inputs
 from perennial.cli.output import print_json, print_table
 from perennial.cli.parts import in_parts
 from perennial.client import Classification
@@ -23,7 +24,8 @@ _SHOWN = 60  # characters of an input in the table
 @click.option("--task", help="Only classes of this task.")
 @click.option(
     "--file", "files", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A file with one text a line, or an image. Can be given more than once.",
+    help="A file with one text a line, a file as `learn` reads it (.csv, .jsonl, .json; labels are "
+    "not needed), or an image. Can be given more than once.",
 )  # fmt: skip
 @click.option("--top-k", default=5, show_default=True, type=click.IntRange(min=1))
 @click.option("--version", type=int, help="Answer from exactly this version.")
@@ -58,6 +60,9 @@ def _from_files(files: Sequence[Path]) -> Iterator[tuple[str, Input]]:
         if file.suffix.lower() in IMAGE_SUFFIXES:
             yield file.name, file.read_bytes()
             continue
+        if file.suffix.lower() in SUFFIXES:
+            yield from _from_rows(file)
+            continue
         try:
             lines = file.read_text("utf-8-sig").splitlines()
         except UnicodeDecodeError as error:
@@ -65,6 +70,14 @@ def _from_files(files: Sequence[Path]) -> Iterator[tuple[str, Input]]:
                 f"{file} is neither UTF-8 text nor named like an image ({error.reason})."
             ) from error
         yield from ((line, line) for line in lines if line.strip())
+
+
+def _from_rows(file: Path) -> Iterator[tuple[str, Input]]:
+    try:
+        for one in read_inputs(file):
+            yield (one if isinstance(one, str) else one.get("text", file.name)), one
+    except ExamplesFileError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _show(connection: Connection, names: Sequence[str], answer: Classification) -> None:

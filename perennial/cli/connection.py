@@ -13,10 +13,10 @@ import click
 from perennial.client import (
     AsyncClient,
     Client,
-    Conflict,
     Forbidden,
     Overloaded,
     PerennialError,
+    Problem,
     TooLarge,
     Unauthorized,
     Unreachable,
@@ -29,10 +29,11 @@ _REMEDIES: dict[type[PerennialError], str] = {
     Unreachable: "Start a server with `perennial serve`, or name another with --url.",
     Unauthorized: "Pass a key with --key or PERENNIAL_KEY.",
     Forbidden: "Use a key that has the scope for this call.",
-    Overloaded: "Try again later, or add replicas.",
-    Conflict: "Try again in a moment.",
+    Overloaded: "Try again in a moment, or add replicas.",
     TooLarge: "Send less at once, for instance with a smaller --batch-size.",
 }
+_PASSING = frozenset({"version-not-loaded", "overloaded", "not-ready"})
+"""Types of problems that pass by without anybody's doing."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def clear_errors() -> Iterator[None]:
     try:
         yield
     except PerennialError as error:
-        raise click.ClickException(_line(error)) from error
+        raise click.ClickException(one_line(error)) from error
 
 
 @contextmanager
@@ -91,7 +92,15 @@ def _usage_errors() -> Iterator[None]:
         raise click.UsageError(str(error)) from error
 
 
-def _line(error: PerennialError) -> str:
+def one_line(error: PerennialError) -> str:
+    """What went wrong, and a remedy where one is known."""
     remedy = next((text for kind, text in _REMEDIES.items() if isinstance(error, kind)), None)
+    if remedy is None and isinstance(error, Problem) and _name(error) in _PASSING:
+        remedy = "Try again in a moment."
     said = str(error).strip()
     return f"{said.rstrip('.')}. {remedy}" if remedy else said
+
+
+def _name(problem: Problem) -> str:
+    """The last part of its type, as listed in docs/problems.md."""
+    return problem.type.rpartition("/")[2]

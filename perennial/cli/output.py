@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 import click
@@ -30,11 +30,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     out.print(table, width=None if out.is_terminal else _PIPE_WIDTH, crop=out.is_terminal)
 
 
-def print_members(answer: BaseModel) -> None:
-    """A table of all members of one result, structured ones as JSON."""
+def print_members(answer: BaseModel, without: Set[str] = frozenset()) -> None:
+    """A table of the members of one result, structured ones as JSON."""
     rows = [
         (name, json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value)
         for name, value in answer.model_dump(mode="json").items()
+        if name not in without
     ]
     print_table(("what", "value"), rows)
 

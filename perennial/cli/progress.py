@@ -13,13 +13,16 @@ from perennial.client import Batch, Event
 _STEPS = {
     "queued": 0, "refreshed": 1, "training": 2, "evaluating": 3, "published": 4,
 }  # fmt: skip
-_LAST_STEP = 4
+_LAST_STEP = {"none": 0, "refreshed": 1, "published": 4}
 
 
 class LearningProgress:
-    """Two bars on stderr: examples sent, and how far the batches are on their way to a version."""
+    """Two bars on stderr: examples sent, and how far the batches are on their way.
 
-    def __init__(self, task: str, examples: int, *, shown: bool) -> None:
+    until: the state that is waited for (published, refreshed or none).
+    """
+
+    def __init__(self, task: str, examples: int, until: str, *, shown: bool) -> None:
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -27,9 +30,10 @@ class LearningProgress:
             TimeElapsedColumn(),
         )
         self._task = task
+        self._last_step = _LAST_STEP[until]
         self._bars = Progress(*columns, console=Console(stderr=True), disable=not shown)
         self._sending = self._bars.add_task("sending", total=examples)
-        self._learning = self._bars.add_task("waiting", total=_LAST_STEP, visible=False)
+        self._learning = self._bars.add_task("waiting", total=None, visible=False)
         self._batches = 0
         self._steps: dict[str, int] = {}
 
@@ -38,12 +42,15 @@ class LearningProgress:
         self._batches += 1
         self._bars.advance(self._sending, examples)
         self._bars.update(
-            self._learning, total=self._batches * _LAST_STEP, description="queued", visible=True
+            self._learning,
+            total=self._batches * self._last_step,
+            description="queued",
+            visible=self._last_step > 0,
         )
 
     def batch(self, batch: Batch) -> None:
         """A batch has changed."""
-        self._steps[batch.batch] = _STEPS.get(batch.status, 0)
+        self._steps[batch.batch] = min(_STEPS.get(batch.status, 0), self._last_step)
         self._bars.update(
             self._learning, completed=sum(self._steps.values()), description=batch.status
         )

@@ -6,6 +6,7 @@ import click
 
 from perennial.cli.connection import Connection, connected
 from perennial.cli.output import print_json
+from perennial.client import Client, Task
 
 
 @click.command()
@@ -17,8 +18,21 @@ def promote(connection: Connection, version: int) -> None:
     The content comes back under a new number; history is not rewritten.
     """
     with connection.client() as client:
+        if connection.json:
+            print_json(client.promote(version))
+            return
+        live, before = client.versions(limit=1).live, client.tasks()
         made = client.promote(version)
-    if connection.json:
-        print_json(made)
-    else:
         click.echo(f"version {made.version} is live, with the content of version {version}")
+        _tell_what_is_gone(client, live, before)
+
+
+def _tell_what_is_gone(client: Client, live: int | None, before: tuple[Task, ...]) -> None:
+    known = {one for task in client.tasks() for one in _classes(task)}
+    gone = [one for task in before for one in _classes(task) if one not in known]
+    if gone:
+        click.echo(f"no longer known: {', '.join(gone)} (promote {live} to have them back)")
+
+
+def _classes(task: Task) -> list[str]:
+    return [f"{task.task}/{label}" for label in task.labels]

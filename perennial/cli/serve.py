@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -44,13 +45,21 @@ def serve(check: bool, **given: Any) -> None:
 
 
 def _run(settings: Settings) -> None:
-    """Serve until a signal ends it; what keeps it from starting becomes one clear line."""
+    """Serve until a signal ends it; what keeps it from starting becomes one clear line.
+
+    Ctrl-C is the usual end, not a failure.
+    """
     from backbones.errors import BackboneError
     from prompt_store.errors import StoreError
 
     logs.configure()
     try:
-        engine = import_module(ENGINES[settings.engine])
-        engine.run(settings, announce=lambda url: click.echo(f"serving at {url}"))
+        _serve_until_interrupted(settings)
     except (BackboneError, StoreError, OSError) as error:
         raise click.ClickException(str(error)) from error
+
+
+def _serve_until_interrupted(settings: Settings) -> None:
+    with suppress(KeyboardInterrupt):
+        engine = import_module(ENGINES[settings.engine])
+        engine.run(settings, announce=lambda url: click.echo(f"serving at {url}"))

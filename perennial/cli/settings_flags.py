@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import types
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from enum import Enum
 from pathlib import Path
 from tomllib import TOMLDecodeError
@@ -118,6 +118,9 @@ def _shown(default: Any) -> str:
         return "none, must be given"
     if default is None or default in ((), [], {}, frozenset()):
         return "none"
+    if is_dataclass(default) and not isinstance(default, type):
+        said = {name: value for name, value in asdict(default).items() if value is not None}
+        return json.dumps(said, default=str)
     return str(default.value) if isinstance(default, Enum) else str(default)
 
 

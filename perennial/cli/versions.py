@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from perennial.cli.connection import Connection, connected
+from perennial.cli.gate_report import gate_lines
 from perennial.cli.output import print_json, print_members, print_table
 from perennial.client import Version, Versions
 
@@ -13,22 +14,36 @@ from perennial.client import Version, Versions
 @click.argument("number", required=False, type=click.IntRange(min=1))
 @click.option("--limit", type=click.IntRange(min=1), help="List so many at most.")
 @click.option("--before", type=click.IntRange(min=1), help="List those below this number.")
+@click.option("--all", "fences", is_flag=True, help="List the learner's fences too.")
 @connected
 def versions(
-    connection: Connection, number: int | None, limit: int | None, before: int | None
+    connection: Connection,
+    number: int | None,
+    limit: int | None,
+    before: int | None,
+    fences: bool,
 ) -> None:
-    """List versions, newest first, and which one is live; or show version NUMBER in full."""
+    """List versions, newest first, and which one is live; or show version NUMBER in full.
+
+    A fence is a mark without content that a learner leaves when it starts.
+    """
     with connection.client() as client:
         found = client.versions(limit, before) if number is None else client.version(number)
     if connection.json:
         print_json(found)
     elif isinstance(found, Version):
-        print_members(found)
+        _show_one(found)
     else:
-        _show(found)
+        _show(found, fences)
 
 
-def _show(page: Versions) -> None:
+def _show_one(version: Version) -> None:
+    print_members(version, without={"gate"})
+    for line in gate_lines(version.gate) if version.gate else ():
+        click.echo(line)
+
+
+def _show(page: Versions, fences: bool) -> None:
     rows = [
         (
             "live" if one.version == page.live else "",
@@ -39,6 +54,7 @@ def _show(page: Versions) -> None:
             len(one.decided),
         )
         for one in page.versions
+        if fences or one.kind != "fence"
     ]
     print_table(("", "version", "kind", "created (UTC)", "learnt", "decided"), rows)
     if page.before is not None:

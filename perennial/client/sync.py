@@ -106,7 +106,10 @@ class Client:
         return self._send(calls.declare(name, labels))
 
     def forget(self, task: str) -> Forgetting:
-        """Forget a task: exactly from the head, from prompts by retraining. Raises NotFound."""
+        """Forget a task with the next version: as if it had never been taught. Raises NotFound.
+
+        All prompts are dropped if it ever trained one; they begin anew with the next training.
+        """
         return self._send(calls.forget(task))
 
     def versions(self, limit: int | None = None, before: int | None = None) -> Versions:

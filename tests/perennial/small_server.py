@@ -43,6 +43,10 @@ class SmallServer:
     labels: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     ends_as: str = "published"
     gate_refuses: bool = False
+    fenced: bool = False
+    gate: dict[str, Any] | None = None
+    older: dict[str, list[str]] | None = None
+    refuses_from_batch: int | None = None
 
     def refuse(self, status: int, *, retry_after: int | None = None, **members: Any) -> None:
         """Answer the next request, whatever it is, with this problem."""
@@ -107,6 +111,9 @@ class SmallServer:
         return {"version": body.get("version", 7), "results": results}
 
     async def _learn(self, task: str, request: Request) -> JSONResponse:
+        if self.refuses_from_batch is not None and len(self.batches) >= self.refuses_from_batch:
+            problem = {"title": "No", "status": 422, "detail": "no such label"}
+            return JSONResponse(problem, 422, media_type="application/problem+json")
         examples = (await request.json())["examples"]
         number = f"b{len(self.batches) + 1}"
         self.labels[task] = sorted({*self.labels[task], *(one["label"] for one in examples)})
@@ -146,14 +153,17 @@ class SmallServer:
 
     async def _versions(self, limit: int = 50, before: int | None = None) -> dict[str, Any]:
         known = [_version(8, "train"), _version(7, "refresh")]
+        known[1]["batches"] += list(self.batches) if self.gate_refuses else []
+        known += [_version(6, "fence")] if self.fenced else []
         below = [one for one in known if before is None or one["version"] < before]
         rest = below[limit - 1]["version"] if limit < len(below) else None
         return {"live": 8, "versions": below[:limit], "before": rest}
 
     async def _version(self, number: int) -> dict[str, Any]:
-        return _version(number, "train")
+        return {**_version(number, "train"), "gate": self.gate}
 
     async def _promote(self, number: int) -> dict[str, Any]:
+        self.labels = self.labels if self.older is None else self.older
         return {**_version(9, "rollback"), "source": number}
 
     async def _info(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol
 
 import click
@@ -16,6 +17,7 @@ from click.testing import CliRunner, Result
 
 from perennial.cli import COMMANDS, main
 from perennial.cli.lazy import LazyGroup
+from perennial.cli.serve import ENGINES
 from tests.perennial.small_server import SmallServer
 
 
@@ -120,7 +122,40 @@ def test_learn_ends_with_1_when_the_batch_fails(
 
 def test_learn_says_where_the_gate_refused(run: Run, server: SmallServer, examples: Path) -> None:
     server.gate_refuses = True
-    assert "the gate kept" in run("learn", "mail", examples).stdout
+    assert run("learn", "mail", examples).stdout == (
+        "5 examples of mail: labels usable since version 7; the new prompt was not better on "
+        "held-out examples and does not serve (perennial versions 8)\n"
+    )
+
+
+def test_learn_counts_to_the_state_it_waits_for(run: Run, examples: Path) -> None:
+    result = run("learn", "mail", examples, "--wait", "refreshed", "--batch-size", 3)
+    assert result.stdout == "5 examples of mail: usable since version 8\n"
+    assert "2/2" in result.stderr
+
+
+def test_learn_reads_a_json_file_like_those_in_examples(
+    run: Run, server: SmallServer, tmp_path: Path
+) -> None:
+    (tmp_path / "a.json").write_text('{"examples": [{"input": "a", "label": "x"}]}')
+    run("learn", "mail", tmp_path / "a.json", "--wait", "none")
+    assert server.seen[0].body == {"examples": [{"input": "a", "label": "x"}]}
+
+
+def test_learn_says_how_much_was_sent_before_a_refusal(
+    run: Run, server: SmallServer, examples: Path
+) -> None:
+    server.refuses_from_batch = 2
+    said = run("learn", "mail", examples, "--batch-size", 2, code=1).stderr
+    assert "Error: no such label (4 of 5 examples had been sent before" in said
+
+
+@pytest.mark.parametrize("task", ["a/b", "a\tb", "a" * 129, ""])
+def test_learn_sends_nothing_under_a_task_name_that_cannot_be(
+    run: Run, server: SmallServer, examples: Path, task: str
+) -> None:
+    assert "the task's name cannot be used: a name" in run("learn", task, examples, code=2).stderr
+    assert server.seen == []
 
 
 def test_learn_ends_with_1_when_it_takes_too_long(run: Run, examples: Path) -> None:
@@ -172,6 +207,19 @@ def test_classify_splits_many_inputs_into_calls(
     assert [len(json.loads(line)["results"]) for line in result.stdout.splitlines()] == [32, 32, 6]
 
 
+def test_classify_reads_the_texts_of_the_files_that_learn_reads(
+    run: Run, server: SmallServer, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text('id,text\n1,"one, two"\n')
+    (tmp_path / "b.jsonl").write_text('{"text": "three", "label": "x"}\n')
+    run("classify", "--file", tmp_path / "a.csv", "--file", tmp_path / "b.jsonl")
+    assert server.seen[0].body["inputs"] == ["one, two", "three"]
+    (tmp_path / "a.csv").write_text("txt\none\n")
+    assert "a.csv:1: the header lacks ['text']" in run(
+        "classify", "--file", tmp_path / "a.csv", code=2
+    ).stderr  # fmt: skip
+
+
 def test_classify_says_what_it_lacks(run: Run, tmp_path: Path) -> None:
     assert "Nothing to classify" in run("classify", code=2).stderr
     (tmp_path / "binary.dat").write_bytes(b"\xff\xfe\x00")
@@ -198,6 +246,34 @@ def test_tasks_versions_promote_and_forget(run: Run, examples: Path) -> None:
     assert json.loads(run("tasks", "--json").stdout) == []
 
 
+def test_versions_show_fences_only_when_asked(run: Run, server: SmallServer) -> None:
+    server.fenced = True
+    assert "fence" not in run("versions").stdout
+    assert "fence" in run("versions", "--all").stdout
+
+
+def test_promote_says_what_is_no_longer_known(run: Run, server: SmallServer) -> None:
+    server.labels["mail"] = ["billing", "card", "refund"]
+    server.older = {"mail": ["refund"]}
+    assert run("promote", 7).stdout.splitlines() == [
+        "version 9 is live, with the content of version 7",
+        "no longer known: mail/billing, mail/card (promote 8 to have them back)",
+    ]
+    assert "no longer" not in run("promote", 9).stdout
+
+
+def test_a_version_shows_the_gate_report_in_lines(run: Run, server: SmallServer) -> None:
+    verdict = {"protocol": "task", "accepted": False, "reason": "no gain", "wins": 1}
+    accuracy = {"live": 0.9, "candidate": 0.875}
+    server.gate = {"task": "mail", "accepted": False, "prompt": {**verdict, "accuracy": accuracy}}
+    said = run("versions", 8).stdout.splitlines()
+    assert said[-2:] == [
+        "gate: task mail: refused",
+        "  prompt: task protocol: refused, no gain; accuracy: live 0.900, candidate 0.875",
+    ]
+    assert json.loads(run("versions", 8, "--json").stdout)["gate"] == server.gate
+
+
 def test_info(run: Run) -> None:
     assert '{"name": "minilm"}' in run("info").stdout
     assert json.loads(run("info", "--json").stdout)["name"] == "perennial"
@@ -208,11 +284,13 @@ def test_watch_prints_events_until_the_stream_or_the_count_ends(
 ) -> None:
     server.events = [
         ("published", {"kind": "published", "at": 0.0, "version": 8, "task": None}),
-        ("swapped", {"version": 8}),
+        ("candidate", {"version": 8, "loss": 0.4321}),
     ]
-    first, second = run("watch").stdout.splitlines()
+    result = run("watch")
+    assert result.stderr == f"watching {server.url}: live version 8\n"
+    first, second = result.stdout.splitlines()
     assert first.split()[1:] == ["published", "version=8"]
-    assert second.split()[1:] == ["swapped", "version=8"]
+    assert second.endswith("candidate  version=8  loss=0.43  (perennial versions 8)")
     (line,) = run("watch", "--json", "--count", 1).stdout.splitlines()
     assert json.loads(line)["event"] == "published"
 
@@ -223,7 +301,6 @@ def test_watch_prints_events_until_the_stream_or_the_count_ends(
         (401, "PERENNIAL_KEY"),
         (403, "scope"),
         (404, "no such thing"),
-        (409, "in a moment"),
         (413, "--batch-size"),
     ],
 )
@@ -234,6 +311,28 @@ def test_a_refusal_is_one_line_with_a_remedy(
     (line,) = run("promote", 3, code=1).stderr.splitlines()
     assert line.startswith("Error: no such thing")
     assert remedy in line
+
+
+@pytest.mark.parametrize(
+    ("kind", "passes"), [("version-not-loaded", True), ("not-promotable", False)]
+)
+def test_only_what_passes_by_is_to_be_tried_again(
+    run: Run, server: SmallServer, kind: str, passes: bool
+) -> None:
+    server.refuse(409, type=f"https://perennial.dev/problems/{kind}")
+    assert ("in a moment" in run("promote", 3, code=1).stderr) == passes
+
+
+def test_ctrl_c_ends_a_server_without_complaint(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(ModuleType):
+        @staticmethod
+        def run(settings: object, announce: object) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "interrupted_engine", Interrupted("interrupted_engine"))
+    monkeypatch.setitem(ENGINES, "local", "interrupted_engine")
+    result = CliRunner().invoke(main, ["serve", "--engine", "local"])
+    assert (result.exit_code, result.output) == (0, "")
 
 
 def test_no_server_says_how_to_start_one(run: Run) -> None:

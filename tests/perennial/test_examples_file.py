@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from perennial.cli.examples_file import ExamplesFileError, read_examples
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
-ROWS = st.lists(st.tuples(TEXTS, TEXTS).filter(lambda row: all(map(str.strip, row))), min_size=1)
+LABELS = st.text(
+    st.characters(categories=["L", "N", "P", "S"], exclude_characters="/"), min_size=1, max_size=40
+)
+ROWS = st.lists(st.tuples(TEXTS.filter(str.strip), LABELS), min_size=1)
 
 
 def _file(folder: Path, name: str, content: str | bytes) -> Path:
@@ -78,7 +81,20 @@ def test_json_lines_take_text_or_input_and_skip_empty_lines(tmp_path: Path) -> N
         ("a.jsonl", '["a", "x"]', "a.jsonl:1: must be an object"),
         ("a.jsonl", '{"text": "a", "label": 3}', "a.jsonl:1: needs a label that is text, not 3"),
         ("a.jsonl", '{"label": "x"}', "a.jsonl:1: needs a text that is not empty, not None"),
-        ("a.txt", "a", r"a.txt: unknown kind of file '.txt'; use one of .csv, .jsonl, .ndjson"),
+        (
+            "a.txt",
+            "a",
+            r"a.txt: unknown kind of file '.txt'; use one of .csv, .jsonl, .ndjson, .json",
+        ),
+        ("a.csv", "text,label\na,x\nb,x/y\n", "a.csv:3: the label cannot be used: .* no '/'"),
+        ("a.csv", "text,label\na," + "x" * 129, "a.csv:2: the label .* this one has 129"),
+        ("a.jsonl", '{"text": "a", "label": "x\\u0007"}', "a.jsonl:1: the label .* printable"),
+        ("a.jsonl", '{"input": {"text": " "}, "label": "x"}', "a.jsonl:1: needs a text"),
+        ("a.json", '{"examples": [\n{]}', "a.json:2: is not JSON"),
+        ("a.json", '[{"text": "a", "label": "x"}]', "a.json: must be an object like"),
+        ("a.json", '{"examples": []}', "a.json: holds no examples"),
+        ("a.json", '{"examples": ["a"]}', "a.json:#/examples/0: must be an object"),
+        ("a.json", '{"examples": [{"text": "a"}]}', "a.json:#/examples/0: needs a label"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(

@@ -144,6 +144,12 @@ def test_every_type_of_setting_has_a_flag_of_its_type() -> None:
     assert "[$WIDE_MADE__SIZE; default 3]" in said
 
 
+def test_a_structured_default_is_shown_as_the_flag_takes_it() -> None:
+    said = CliRunner().invoke(main, ["serve", "--help"], env={"COLUMNS": "200"}).stdout
+    assert "HeadConfig(" not in said
+    assert '{"kind": "auto",' in said
+
+
 def test_a_setting_that_must_be_given_is_asked_for() -> None:
     result = CliRunner().invoke(wide, [])
     assert result.exit_code == 2
