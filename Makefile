@@ -34,9 +34,8 @@ run: $(STAMPS)/serving ## Install what is missing and start a server (HOST, PORT
 	  '' \
 	  '  source .venv/bin/activate' \
 	  '  export PERENNIAL_URL=http://$(HOST):$(PORT)' \
-	  '  printf "text,label\nmy card was stolen,card\nwhere is my parcel,delivery\n" > mail.csv' \
-	  '  perennial learn mail mail.csv --wait refreshed' \
-	  '  perennial classify "somebody took my card"' \
+	  '  perennial learn mail examples/mail.json --wait refreshed' \
+	  '  perennial classify "the courier lost my box"' \
 	  '  perennial watch' \
 	  ''
 	@exec $(BIN)/perennial serve --engine local --host $(HOST) --port $(PORT) --store $(STORE) $(ARGS)
