@@ -13,7 +13,17 @@ from starlette.middleware import Middleware
 from serving import problems
 from serving.middleware import BodyLimit, Deadline, RequestRecord
 from serving.problems import documented
-from serving.routes import batches, classify, events, examples, health, info, tasks, versions
+from serving.routes import (
+    batches,
+    classify,
+    events,
+    examples,
+    health,
+    index,
+    info,
+    tasks,
+    versions,
+)
 from serving.schemas.shape import ProblemDetails
 from serving.service import Service
 
@@ -22,7 +32,7 @@ A classification server that keeps learning. Teach it with labelled examples
 (`POST /v1/tasks/{task}/examples`), ask it with `POST /v1/classify`, at the same time.
 Every refusal is `application/problem+json` (RFC 9457); every answer carries `X-Request-Id`.
 """
-_ROUTES = (classify, tasks, examples, batches, versions, events, info, health)
+_ROUTES = (classify, tasks, examples, batches, versions, events, info, health, index)
 
 
 def create_app(service: Service | Callable[[], Service], *, manage: bool = True) -> FastAPI:

@@ -199,6 +199,7 @@ def run(settings: Settings, announce: Callable[[str], None] | None = None) -> No
 
     `announce` gets the base URL once requests are answered.
     """
+    log.info("starting Ray; this takes about 30 seconds")
     with _cluster(settings):
         serve.start(http_options=HTTPOptions(host=settings.host, port=settings.port))
         serve.run(build(settings.model_dump(mode="json")), name=APPLICATION, route_prefix="/")

@@ -166,8 +166,15 @@ def view(snapshot: Snapshot, task: str | None) -> View:
     )
 
 
-def no_classes() -> Problem:
-    """Nothing has been learnt yet."""
+def no_classes(pending: int = 0) -> Problem:
+    """Nothing has been learnt yet. pending: how many batches wait to be learnt."""
+    if pending:
+        batches = "1 batch is" if pending == 1 else f"{pending} batches are"
+        return Problem(
+            "no-classes",
+            f"this server knows no classes yet; {batches} being learnt, ask again in a second",
+            retry_after=1,
+        )
     return Problem(
         "no-classes",
         "this server knows no classes yet; POST labelled examples to /v1/tasks/{task}/examples",

@@ -51,6 +51,11 @@ class LearnerProcess:
         """Of the process running now."""
         return None if self._process is None else self._process.pid
 
+    @property
+    def exit_code(self) -> int | None:
+        """Of the newest process: None while it runs, negative where a signal ended it."""
+        return None if self._process is None else self._process.exitcode
+
     def start(self) -> None:
         """Start the process and keep it running until `stop`."""
         self._thread.start()
@@ -61,6 +66,7 @@ class LearnerProcess:
 
     def stop(self) -> None:
         """Ask the process to end, wait, and kill it if it does not."""
+        log.info("stopping the learner")
         self._stopping.set()
         self._say(STOP)
         self._thread.join(PATIENCE_SECONDS)
@@ -84,9 +90,8 @@ class LearnerProcess:
             if code == SUPERSEDED_EXIT:
                 log.error("another learner has taken over this store; this server only answers")
                 return
-            if not self._stopping.is_set():
-                log.error("the learner ended with %s; restarting in %.1f s", code, pause)
-                self._stopping.wait(pause)
+            if not self._stopping.wait(pause):  # a signal for both may end the child first
+                log.error("the learner ended with %s; restarting it", code)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _run_once(self) -> int | None:
@@ -114,7 +119,8 @@ class LearnerProcess:
 
 def learn_until_stopped(pipe: Connection, store: str, backbone: str, config_json: str) -> None:
     """The child's main: a worker, and a thread that listens to the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the parent's to handle
+    for number in (signal.SIGINT, signal.SIGTERM):  # the parent's to handle: it tells by the pipe
+        signal.signal(number, signal.SIG_IGN)
     config = LearnerConfig.model_validate_json(config_json)
     from backbones import load  # torch takes seconds to import: not in the parent's way
     from learner.worker import Worker

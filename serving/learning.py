@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from backbones import Description
 from prompt_store import BodyMismatch, Store
 from serving.declarations import Declaration, Declarations
-from serving.limits import check_count, check_inputs, check_labels, check_name_length
+from serving.limits import (
+    check_count,
+    check_declaration,
+    check_inputs,
+    check_labels,
+    check_name_length,
+)
 from serving.metrics import Metrics
 from serving.problems import Problem
 from serving.progress import Overlay, Progress, progress_of
@@ -97,7 +103,7 @@ class Learning:
         check_name_length(task, self._limits, "#")
         for index, label in enumerate(labels):
             check_name_length(label, self._limits, f"#/labels/{index}")
-        check_labels(self._taught(task) if labels else (), labels, labels, self._limits)
+        check_declaration(labels, self._taught(task), self._limits)
         self._declarations.declare(Declaration(task=task, labels=labels))
         return self.task(task)
 

@@ -78,11 +78,30 @@ def check_labels(
             f"not among the task's declared labels: {_some(foreign)}; declare them first with "
             "PUT /v1/tasks/{task}, or correct them",
         )
-    together = len(given.union(known))
-    if together > limits.labels_per_task:
+    _check_label_count(given.union(known), limits, "#/examples")
+
+
+def check_declaration(labels: Collection[str], taught: Collection[str], limits: Limits) -> None:
+    """Whether a task that was taught some labels may be declared to have these; none means any.
+
+    Raises Problem invalid-content.
+    """
+    missing = sorted(set(taught) - set(labels)) if labels else []
+    if missing:
         raise invalid(
-            "#/examples",
-            f"the task would have {together} labels; at most {limits.labels_per_task} are accepted",
+            "#/labels",
+            f"the task was taught {_some(missing)} already; include what it was taught, or forget "
+            "the task with DELETE /v1/tasks/{task}",
+        )
+    _check_label_count(labels, limits, "#/labels")
+
+
+def _check_label_count(labels: Collection[str], limits: Limits, pointer: str) -> None:
+    if len(labels) > limits.labels_per_task:
+        raise invalid(
+            pointer,
+            f"the task would have {len(labels)} labels; at most {limits.labels_per_task} are "
+            "accepted",
         )
 
 

@@ -33,16 +33,23 @@ REPLICA = "X-Perennial-Replica"
 _REPLICA_NAME = uuid.uuid4().hex[:12]
 _OWN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _UNMATCHED = "unmatched"
+_PROBES = ("/health/live", "/health/ready", "/metrics")
+"""Routes that machines ask for all day: logged at debug."""
 _DRAINED_BYTES = 64 * 2**20
 _DRAIN_SECONDS = 5.0
 
 
 def service_of(scope: Scope) -> Service:
     """The service behind this application. Raises Problem not-ready before there is one."""
-    service = getattr(scope["app"].state, "service", None)
-    if not isinstance(service, Service):
+    service = _known_service(scope)
+    if service is None:
         raise Problem("not-ready", "the server is starting", retry_after=1)
     return service
+
+
+def _known_service(scope: Scope) -> Service | None:
+    service = getattr(scope["app"].state, "service", None)
+    return service if isinstance(service, Service) else None
 
 
 @dataclass
@@ -72,7 +79,9 @@ class RequestRecord:
             if message["type"] == "http.response.start":
                 answer.status, answer.began = message["status"], time.perf_counter()
                 headers = MutableHeaders(scope=message)
-                headers[REQUEST_ID], headers[REPLICA] = name, _REPLICA_NAME
+                headers[REPLICA] = _REPLICA_NAME
+                if not _ray_names(scope):
+                    headers[REQUEST_ID] = name
             await send(message)
 
         try:
@@ -91,6 +100,12 @@ def _request_id(headers: Headers) -> str:
     """The caller's own id where it is harmless to log, otherwise a new one."""
     own = headers.get(REQUEST_ID, "")
     return own if _OWN_ID.fullmatch(own) else uuid.uuid4().hex
+
+
+def _ray_names(scope: Scope) -> bool:
+    """Whether Ray's own middleware, around this one, puts the request's id into the answer."""
+    service = _known_service(scope)
+    return service is not None and service.settings.engine == "ray"
 
 
 def _internal_error(name: str) -> Problem:
@@ -112,9 +127,10 @@ def _record(scope: Scope, answer: _Answer, started: float) -> None:
         "milliseconds": round(seconds * 1000, 2),
         "caller": scope.get("state", {}).get("caller"),
     }
-    logger.info("answered", extra={"fields": fields})
-    service = getattr(scope["app"].state, "service", None)
-    if isinstance(service, Service):
+    level = logging.DEBUG if route in _PROBES else logging.INFO
+    logger.log(level, "answered", extra={"fields": fields})
+    service = _known_service(scope)
+    if service is not None:
         service.metrics.add("perennial_requests", route=route, status=str(answer.status))
         service.metrics.observe("perennial_request_seconds", seconds, route=route)
 

@@ -137,6 +137,8 @@ class Service:
         _check_order(version, min_version)
         pinned = None if version is None else await self._pinned(version)
         snapshot = pinned or self._live(min_version)
+        if snapshot is None or not snapshot.views:
+            raise no_classes(await self.off_loop(self.learning.pending))
         view(snapshot, task)
         return await self.batcher.submit(Work(inputs, task, top_k, pinned))
 
@@ -146,8 +148,7 @@ class Service:
             return live
         return await self.pins.get(version)
 
-    def _live(self, min_version: int | None) -> Snapshot:
-        snapshot = self.watcher.snapshot
+    def _live(self, min_version: int | None) -> Snapshot | None:
         if min_version is not None and min_version > self.watcher.version:
             self.watcher.nudge()
             raise Problem(
@@ -156,9 +157,7 @@ class Service:
                 retry_after=1,
                 version=self.watcher.version,
             )
-        if snapshot is None:
-            raise no_classes()
-        return snapshot
+        return self.watcher.snapshot
 
     # Learning
 

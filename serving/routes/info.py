@@ -60,6 +60,10 @@ def _info(service: Service, pending: int) -> InfoBody:
 async def get_metrics(service: ServiceDependency) -> Response:
     """What was measured so far. Only with the local engine: Ray exports its own."""
     if not isinstance(service.metrics, PrometheusMetrics):
-        raise Problem("not-found", "this engine exports its measurements elsewhere")
+        raise Problem(
+            "not-found",
+            "with Ray, each node's metrics agent exports the measurements, with `ray_` in front "
+            "of their names; see docs/serving.md",
+        )
     await service.off_loop(service.learning.pending)
     return Response(service.metrics.exposition(), media_type=_EXPOSITION)

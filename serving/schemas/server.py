@@ -10,6 +10,20 @@ from serving.settings import Limits
 _LIMITS = Limits().model_dump()
 
 
+class IndexBody(AnswerShape):
+    """What this is, and where to read on."""
+
+    model_config = ConfigDict(
+        json_schema_extra=shown(
+            {"name": "perennial", "release": "0.1.0", "links": {"docs": "/docs"}},
+        )
+    )
+
+    name: str
+    release: str = Field(description="release of the server's software")
+    links: dict[str, str] = Field(description="addresses on this server, by what is there")
+
+
 class HealthBody(AnswerShape):
     """Alive, or ready."""
 

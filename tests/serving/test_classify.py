@@ -121,6 +121,20 @@ def test_an_empty_store_is_ready_and_says_what_to_do(
     assert refused.status_code == 409
     assert refused.json()["type"].endswith("/no-classes")
     assert "/v1/tasks/{task}/examples" in refused.json()["detail"]
+    assert "Retry-After" not in refused.headers
+
+
+def test_before_the_first_version_it_says_that_batches_are_being_learnt(
+    any_store: Store, backbone: BagOfWords, serve: Serve
+) -> None:
+    client = serve(any_store, backbone).client
+    for _ in range(2):
+        client.post("/v1/tasks/t/examples", json={"examples": [{"input": "a", "label": "b"}]})
+    for body in ({"inputs": "a"}, {"inputs": "a", "task": "t"}):
+        refused = client.post("/v1/classify", json=body)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (409, "1")
+        assert refused.json()["type"].endswith("/no-classes")
+        assert "2 batches are being learnt" in refused.json()["detail"]
 
 
 def test_many_texts_are_answered_in_their_order(

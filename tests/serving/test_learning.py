@@ -219,7 +219,9 @@ def test_tasks_are_listed_with_what_is_taught_and_declared(
     assert (mood["task"], mood["labels"], mood["declared_labels"]) == ("mood", [], ["glad"])
     assert (mood["version"], mood["examples"]) == (None, 0)
     narrow = client.put("/v1/tasks/mail", json={"labels": ["refund"]})
-    assert narrow.status_code == 422  # it was taught delivery already
+    assert narrow.status_code == 422
+    assert narrow.json()["errors"][0]["pointer"] == "#/labels"
+    assert "was taught 'delivery' already" in narrow.json()["detail"]
 
 
 def test_forgetting_is_durable_and_withdraws_the_declaration(

@@ -11,10 +11,12 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from starlette.datastructures import MutableHeaders
+from starlette.types import Message, Receive, Scope, Send
 
 from prompt_store import Store
 from serving.app import create_app
-from serving.logs import JsonFormatter, request_id
+from serving.logs import JsonFormatter, TextFormatter, request_id
 from serving.metrics import METRICS, PrometheusMetrics
 from serving.problems import KINDS, MEDIA_TYPE
 from serving.schemas.classify import ClassifyAnswer
@@ -42,6 +44,7 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
 def test_the_description_covers_the_api(document: dict[str, Any]) -> None:
     assert sorted(name for name, _ in _operations(document)) == [
         "DELETE /v1/tasks/{task}",
+        "GET /",
         "GET /health/live",
         "GET /health/ready",
         "GET /metrics",
@@ -178,7 +181,7 @@ async def test_without_prometheus_there_is_nothing_to_scrape(
     await service.watcher.until_ready()
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        check(await client.get("/metrics"), "not-found")
+        assert "`ray_`" in check(await client.get("/metrics"), "not-found")["detail"]
         assert (await client.post("/v1/classify", json={"inputs": "a"})).status_code == 200
     await service.stop()
 
@@ -217,6 +220,60 @@ def test_the_log_has_each_request_and_nothing_users_sent(
     assert ("POST", "/v1/classify", 404) in routes
     assert "secret" not in "".join(map(str, lines))
     assert answered[0]["caller"] == "this-machine"
+
+
+async def test_under_ray_the_request_id_is_left_to_ray(store: Store, backbone: BagOfWords) -> None:
+    service = Service(store, backbone, Settings(engine="ray"), Elsewhere())
+    app = create_app(service, manage=False)
+    app.state.service = service
+
+    async def under_ray(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).append("X-Request-ID", "ray-1")
+            await send(message)
+
+        await app(scope, receive, send_marked)
+
+    transport = httpx.ASGITransport(under_ray)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        answer = await client.get("/health/live", headers={"X-Request-Id": "ray-1"})
+    assert answer.headers.get_list("X-Request-Id") == ["ray-1"]
+    assert answer.headers["X-Perennial-Replica"]
+
+
+def test_the_index_leads_somewhere_and_is_open(
+    store: Store, backbone: BagOfWords, serve: Serve
+) -> None:
+    key = {"name": "a", "sha256": "ab" * 32, "scopes": ["predict"]}
+    client = serve(store, backbone, keys=[key]).client
+    index = client.get("/")
+    assert index.status_code == 200
+    assert index.json()["name"] == "perennial"
+    for address in index.json()["links"].values():
+        assert client.get(address).status_code in (200, 401)
+
+
+def test_probes_are_logged_at_debug(
+    store: Store, backbone: BagOfWords, serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = serve(store, backbone).client
+    with caplog.at_level(logging.DEBUG, logger="serving"):
+        for address in ("/health/live", "/health/ready", "/metrics", "/v1/info", "/last"):
+            client.get(address)
+    levels = {
+        record.fields["route"]: record.levelname  # type: ignore[attr-defined]
+        for record in caplog.records
+        if record.getMessage() == "answered"
+    }
+    assert {levels[probe] for probe in ("/health/live", "/health/ready", "/metrics")} == {"DEBUG"}
+    assert levels["/v1/info"] == "INFO"
+
+
+def test_log_lines_for_a_person() -> None:
+    record = logging.LogRecord("serving", logging.INFO, __file__, 1, "swapped %d", (3,), None)
+    record.fields = {"task": "mail", "caller": None}
+    assert TextFormatter().format(record).endswith(" info    swapped 3  task=mail")
 
 
 def test_log_lines_name_their_request() -> None:
