@@ -3,6 +3,7 @@
 LearnerError
 ├── Superseded     another learner holds a higher epoch: stop
 ├── Cancelled      training was told to stop
+├── Interrupted    something must come before the training under way, which begins anew
 ├── Unlearnable    a batch that cannot be learnt, with the reason its sender sees
 └── ForeignStore   the store was learnt with another backbone
 """
@@ -18,6 +19,10 @@ class Superseded(LearnerError):
 
 class Cancelled(LearnerError):
     """Work was interrupted on request; nothing of it was committed."""
+
+
+class Interrupted(LearnerError):
+    """Work must give way to something that comes before it; it is done again afterwards."""
 
 
 class Unlearnable(LearnerError):

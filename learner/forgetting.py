@@ -12,15 +12,9 @@ from dataclasses import replace
 from backbones import TrainableBackbone
 from learner.config import LearnerConfig
 from learner.knowledge import Knowledge, TaskKnowledge
-from learner.methods.base import MethodState
 from learner.refresh import refit, statistics_of
 from learner.statistics import ClassStatistics
 from learner.training import reexpress
-
-
-def leaves_traces(state: MethodState | None, task: str) -> bool:
-    """Whether the method's state was ever trained on a task."""
-    return state is not None and task in state.kept
 
 
 def forget_task(

@@ -17,9 +17,9 @@ from typing import Any
 from backbones import TrainableBackbone
 from learner.attempts import OUTER_ERRORS, Attempts
 from learner.config import LearnerConfig
-from learner.errors import Cancelled, Unlearnable
+from learner.errors import Cancelled, Interrupted, Unlearnable
 from learner.events import Emit, discard
-from learner.forgetting import forget_task, leaves_traces
+from learner.forgetting import forget_task
 from learner.knowledge import Knowledge
 from learner.methods.base import Method, MethodState
 from learner.publisher import FORGOTTEN, Entry
@@ -34,7 +34,7 @@ from learner.training import (
     is_trainable,
     train_prompt,
 )
-from prompt_store import Batch, Erasure, Kind, MethodReference, Store, Timeline
+from prompt_store import Batch, Corrupt, Erasure, Kind, MethodReference, Store, Timeline
 
 log = logging.getLogger(__name__)
 
@@ -120,8 +120,19 @@ class Learner:
     def _waiting(self, timeline: Timeline) -> list[Batch]:
         pending = self._store.intake.pending()
         waiting = [b for b in pending if timeline.learnt_by(b) is None]
-        batches = [self._store.intake.read(batch_id) for batch_id in waiting]
+        batches = [batch for batch_id in waiting if (batch := self._readable(batch_id))]
         return sorted(batches, key=lambda batch: (batch.received_at, batch.id))
+
+    def _readable(self, batch_id: str) -> Batch | None:
+        """A waiting batch; None, and said aloud once, where its record is damaged."""
+        try:
+            return self._store.intake.read(batch_id)
+        except Corrupt as error:
+            if not self._attempts[batch_id]:
+                log.error("batch %s cannot be read and is passed over: %s", batch_id, error)
+                self._standing.tell("failed", [], message=str(error))
+                self._attempts.are_used_up_by(batch_id)
+            return None
 
     def _refresh(self, batches: list[Batch]) -> None:
         started = time.process_time()
@@ -188,7 +199,7 @@ class Learner:
         for batch in self._waiting(timeline):
             if batch.task == task and batch.received_at <= erasure.asked_at:
                 self._fail(batch, FORGOTTEN)
-        drop = leaves_traces(self._standing.lineage(), task)
+        drop = self._standing.may_carry_traces_of(task)
         knowledge = forget_task(
             self._knowledge, task, self._backbone, self._config, drop_prompts=drop
         )
@@ -235,6 +246,9 @@ class Learner:
         self._standing.tell("progress", batches, task=task, phase="training")
         try:
             state = self._train_prompt(task, batches)
+        except Interrupted as interruption:
+            log.info("%s", interruption)
+            return
         except OUTER_ERRORS:
             raise
         except Exception as error:
@@ -246,6 +260,9 @@ class Learner:
             return
         published = False
         while not published and not self._standing.undone(self._standing.catch_up(), batches):
+            if not self._knowledge.is_complete:
+                self._complete()
+                continue
             self._standing.tell("progress", batches, task=task, phase="evaluating")
             decision = decide(self._knowledge, task, state, self._backbone, self._config)
             published = self._publish_decision(decision, batches, started)
@@ -272,7 +289,10 @@ class Learner:
                 loss=loss,
                 remaining_seconds=seconds / epoch * (epochs - epoch),
             )
-            self._refresh_waiting(self._standing.catch_up())
+            timeline = self._standing.catch_up()
+            if self._store.erasures.pending() or not self._knowledge.is_complete:
+                raise Interrupted(f"the training of task {task!r} gives way and begins anew")
+            self._refresh_waiting(timeline)
 
         state = self._standing.lineage() or self._method.start(self._backbone.description)
         return train_prompt(

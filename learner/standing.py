@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from learner.archive import METHOD, Archive
+from learner.content import AGGREGATE, TASK_PREFIX
 from learner.errors import ForeignStore
 from learner.events import Emit, Event
 from learner.knowledge import Knowledge
-from learner.methods.base import MethodState
+from learner.methods.base import SNAPSHOT, MethodState
 from learner.publisher import Entry, Publisher, descends
 from prompt_store import Kind, Manifest, MethodReference, Store, Timeline
 
@@ -18,6 +19,9 @@ _EVENT_OF = {
     Kind.FORGET: "published",
     Kind.CANDIDATE: "candidate",
 }
+
+
+PREFIXES = (AGGREGATE, TASK_PREFIX)
 
 
 class Standing:
@@ -82,6 +86,21 @@ class Standing:
         """The method's state in what was published last: no need to read it back."""
         if self._published is not None:
             self._state = (self._published, state)
+
+    def may_carry_traces_of(self, task: str) -> bool:
+        """Whether any prompt that serves, or that training goes on from, ever saw this task.
+
+        Whatever method trained it: prompts without a record of what they saw may carry anything.
+        """
+        number = self._store.timeline().lineage
+        sources = [self.base, None if number is None else self._store.manifest(number)]
+        for manifest in sources:
+            roles = {} if manifest is None else manifest.blobs
+            recorded = any(role.startswith(METHOD) for role in roles)
+            prompted = any(role.startswith(PREFIXES) for role in roles)
+            if METHOD + SNAPSHOT + task in roles or (prompted and not recorded):
+                return True
+        return False
 
     def lineage_blobs(self) -> dict[str, str]:
         """Carried by every refresh, so that a rollback to it finds its method's state."""

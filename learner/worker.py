@@ -6,7 +6,6 @@ because nothing is taken out of the intake before a version names it.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import threading
@@ -23,6 +22,8 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
+TAKEOVER_SECONDS = 20.0
+"""A live learner commits a waiting batch well within this, even while it trains."""
 
 
 class Worker:
@@ -55,21 +56,42 @@ class Worker:
         self._woken.set()
 
     def run(self) -> None:
-        """Learn until stopped. Raises Superseded when another learner has taken over."""
+        """Learn until stopped; while another learner holds the store, rest and watch it."""
         give_way(self._config.niceness)
+        backbone = self._load_backbone()
+        while not self._stopped.is_set():
+            try:
+                self._learn(backbone)
+            except Cancelled:
+                return
+            except Superseded as error:
+                log.warning("%s; this one rests", error)
+                self._emit(Event(kind="failed", message=f"another learner is at work: {error}"))
+                self._rest_until_needed()
+
+    def _learn(self, backbone: TrainableBackbone) -> None:
         learner = build_learner(
             self._store,
-            self._load_backbone(),
+            backbone,
             self._config,
             writer=self._writer,
             emit=self._emit,
             stopping=self._stopped.is_set,
         )
-        with contextlib.suppress(Cancelled):
-            self._persist(learner.start)
-            while not self._stopped.is_set():
-                if not self._persist(learner.step):
-                    self._rest(self._config.poll_seconds)
+        self._persist(learner.start)
+        while not self._stopped.is_set():
+            if not self._persist(learner.step):
+                self._rest(self._config.poll_seconds)
+
+    def _rest_until_needed(self) -> None:
+        """Until batches wait and nobody commits anything for a while: then the other is gone."""
+        while not self._stopped.is_set():
+            head = self._store.timeline().head
+            self._stopped.wait(TAKEOVER_SECONDS)
+            timeline = self._store.timeline()
+            waiting = [b for b in self._store.intake.pending() if timeline.learnt_by(b) is None]
+            if waiting and timeline.head == head:
+                return
 
     def _persist(self, act: Callable[[], bool | None]) -> bool:
         """Act; on an unforeseen error pause and act again."""

@@ -5,13 +5,16 @@
 The log is the record of what was forgotten; a request is only a note to the learner.
 """
 
+import logging
 from datetime import UTC, datetime
 
 from prompt_store.backends.base import Backend
 from prompt_store.batch_ids import batch_id
-from prompt_store.errors import NotFound
+from prompt_store.errors import Corrupt, NotFound, UnsupportedFormat
 from prompt_store.fields import BatchId, Count, Moment, Task
 from prompt_store.records import Record, decode, encode
+
+logger = logging.getLogger(__name__)
 
 _FOLDER = "erasures/"
 _SUFFIX = ".json"
@@ -46,6 +49,8 @@ class Erasures:
                 found.append(decode(Erasure, self._backend.read(key), key))
             except NotFound:
                 continue  # settled since the listing
+            except (Corrupt, UnsupportedFormat) as error:
+                logger.warning("A request to forget cannot be read: %s", error)
         return found
 
     def settle(self, erasure: Erasure) -> None:

@@ -21,6 +21,7 @@ from prompt_store.records import decode, encode
 _PENDING = "intake/pending/"
 _SETTLED = "intake/settled/"
 _SUFFIX = ".json"
+_FILE = re.compile(BATCH_ID.removeprefix("^").removesuffix("$") + re.escape(_SUFFIX))
 _ID = re.compile(BATCH_ID)
 
 
@@ -53,7 +54,8 @@ class Intake:
     def pending(self) -> list[str]:
         """Return the ids that are accepted and not settled, sorted; one `exists` for each."""
         names = (key.removeprefix(_PENDING) for key in self._backend.list_after(_PENDING))
-        return [batch for name in names if self._is_open(batch := name.removesuffix(_SUFFIX))]
+        ids = [name.removesuffix(_SUFFIX) for name in names if _FILE.fullmatch(name)]
+        return [batch for batch in ids if self._is_open(batch)]
 
     def read(self, batch_id: str) -> Batch:
         """Return a pending batch. Raises NotFound, also for a settled one."""

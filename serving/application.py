@@ -26,7 +26,6 @@ from ray.serve.config import HTTPOptions
 from ray.serve.handle import DeploymentHandle
 
 from backbones import load
-from learner.errors import Superseded
 from learner.events import Event
 from learner.worker import Worker
 from prompt_store import Store
@@ -132,8 +131,6 @@ class Learner:
     def _work(self) -> None:
         try:
             self._worker.run()
-        except Superseded as error:
-            log.warning("%s; this one rests", error)
         except BaseException as error:
             self._error = error
             raise

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
@@ -22,6 +22,7 @@ SCOPES: tuple[Scope, ...] = ("predict", "learn", "admin")  # each includes those
 ANYBODY = "anybody"
 THIS_MACHINE = "this-machine"
 
+_PLAIN_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?")
 _PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 """Signs of a proxy in front, which hides the peer: a request with one never counts as local."""
 
@@ -124,11 +125,13 @@ def _comes_direct(headers: Headers) -> bool:
     """
     if any(name in headers for name in _PROXY_HEADERS):
         return False
-    host = headers.get("host", "")
-    if not is_loopback(urlsplit(f"//{host}").hostname or ""):
+    hosts = headers.getlist("host")
+    if len(hosts) != 1 or (host := _PLAIN_HOST.fullmatch(hosts[0])) is None:
+        return False
+    if not is_loopback(host["name"].strip("[]")):
         return False
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == host
+    return origin is None or origin.partition("://")[2] == hosts[0]
 
 
 def _challenge(detail: str, error: str = "") -> Problem:

@@ -8,13 +8,16 @@ word on a task counts. Versions don't name declarations: promoting an old one le
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from threading import Lock
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from prompt_store import AlreadyExists, Backend
+from prompt_store import AlreadyExists, Backend, StoreError
+
+logger = logging.getLogger(__name__)
 
 FOLDER = "declarations/"
 
@@ -80,6 +83,10 @@ class Declarations:
 
     def _catch_up(self) -> None:
         for key in self._backend.list_after(FOLDER, self._last):
-            declaration = Declaration.model_validate_json(self._backend.read(key))
+            try:
+                declaration = Declaration.model_validate_json(self._backend.read(key))
+            except (ValidationError, StoreError):
+                logger.exception("%s is passed over; repair or remove it", key)
+                continue
             self._newest[declaration.task] = declaration
             self._last = key

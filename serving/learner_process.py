@@ -1,30 +1,30 @@
 """The learner as a process of its own beside a local server: started, watched, restarted, stopped.
 
-Parent and child speak over one pipe in bytes: `wake` and `stop` go down, events come up as JSON. A
-child whose parent is gone sees the pipe close and ends; one that outlives it for a moment does no
-harm, because a successor's fence keeps it from committing.
+Parent and child speak over two pipes. Down go single bytes, each meaning "look at the intake", that
+are dropped where the child does not read: predictions never wait for the learner. Up come events
+as JSON. The child ends when the pipe down is closed, so also when its parent is gone; one that
+outlives it for a moment does no harm: a successor's fence keeps it from committing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 from learner.config import LearnerConfig
-from learner.errors import Superseded
 from learner.events import Event
 from prompt_store import Store
 
 log = logging.getLogger(__name__)
 
-WAKE = b"wake"
-STOP = b"stop"
-SUPERSEDED_EXIT = 3
-"""Exit code of a learner that another one has fenced off: it is not restarted."""
+WAKE = b"w"
+WORDS_AT_ONCE = 4096
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 PATIENCE_SECONDS = 10.0
@@ -42,7 +42,7 @@ class LearnerProcess:
         self._context = multiprocessing.get_context("spawn")
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        self._pipe: Connection | None = None
+        self._down: Connection | None = None
         self._process: multiprocessing.process.BaseProcess | None = None
         self._thread = threading.Thread(target=self._supervise, name="learner", daemon=True)
 
@@ -61,65 +61,72 @@ class LearnerProcess:
         self._thread.start()
 
     def wake(self) -> None:
-        """A batch was accepted."""
-        self._say(WAKE)
+        """A batch was accepted. Never blocks."""
+        with self._lock:
+            if self._down is None:
+                return
+            try:
+                os.write(self._down.fileno(), WAKE)
+            except OSError:  # the pipe is full, or closed: the learner looks for itself
+                log.debug("the learner was not woken")
 
     def stop(self) -> None:
         """Ask the process to end, wait, and kill it if it does not."""
         log.info("stopping the learner")
         self._stopping.set()
-        self._say(STOP)
+        self._hang_up()
         self._thread.join(PATIENCE_SECONDS)
         if self._process is not None and self._process.is_alive():
             self._process.kill()
         self._thread.join()
 
-    def _say(self, word: bytes) -> None:
+    def _hang_up(self) -> None:
+        """Close the pipe down, which tells the child to end."""
         with self._lock:
-            if self._pipe is None:
-                return
-            try:
-                self._pipe.send_bytes(word)
-            except OSError:
-                log.debug("the learner is not listening; it looks for itself when it is back")
+            if self._down is not None:
+                self._down.close()
+                self._down = None
 
     def _supervise(self) -> None:
         pause = FIRST_PAUSE_SECONDS
         while not self._stopping.is_set():
             code = self._run_once()
-            if code == SUPERSEDED_EXIT:
-                log.error("another learner has taken over this store; this server only answers")
-                return
             if not self._stopping.wait(pause):  # a signal for both may end the child first
                 log.error("the learner ended with %s; restarting it", code)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _run_once(self) -> int | None:
-        mine, its = self._context.Pipe()
+        listens, down = self._context.Pipe(duplex=False)
+        up, tells = self._context.Pipe(duplex=False)
+        os.set_blocking(down.fileno(), False)
         process = self._context.Process(
-            target=learn_until_stopped, args=(its, *self._arguments), name="perennial-learner"
+            target=learn_until_stopped,
+            args=(listens, tells, *self._arguments),
+            name="perennial-learner",
         )
         process.start()
-        its.close()
+        listens.close()
+        tells.close()
         with self._lock:
-            self._pipe, self._process = mine, process
-        self._relay(mine)
+            self._down, self._process = down, process
+        if self._stopping.is_set():
+            self._hang_up()
+        self._relay(up)
         process.join()
+        self._hang_up()
         return process.exitcode
 
     def _relay(self, pipe: Connection) -> None:
-        try:
+        with pipe, contextlib.suppress(EOFError, OSError):
             while True:
                 self._observe(Event.model_validate_json(pipe.recv_bytes()))
-        except (EOFError, OSError):
-            with self._lock:
-                self._pipe = None
-            pipe.close()
 
 
-def learn_until_stopped(pipe: Connection, store: str, backbone: str, config_json: str) -> None:
+def learn_until_stopped(
+    listens: Connection, tells: Connection, store: str, backbone: str, config_json: str
+) -> None:
     """The child's main: a worker, and a thread that listens to the parent."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # the parent's to handle: it tells by the pipe
+    for number in (signal.SIGINT, signal.SIGTERM):  # the parent's to handle: it closes the pipe
         signal.signal(number, signal.SIG_IGN)
     config = LearnerConfig.model_validate_json(config_json)
     from backbones import load  # torch takes seconds to import: not in the parent's way
@@ -130,14 +137,10 @@ def learn_until_stopped(pipe: Connection, store: str, backbone: str, config_json
         lambda: load(backbone, threads=config.threads),
         config,
         writer="local",
-        emit=_Sender(pipe),
+        emit=_Sender(tells),
     )
-    threading.Thread(target=_listen, args=(pipe, worker.wake, worker.stop), daemon=True).start()
-    try:
-        worker.run()
-    except Superseded as error:
-        log.error("%s", error)
-        raise SystemExit(SUPERSEDED_EXIT) from error
+    threading.Thread(target=_listen, args=(listens, worker.wake, worker.stop), daemon=True).start()
+    worker.run()
 
 
 class _Sender:
@@ -154,10 +157,8 @@ class _Sender:
 
 
 def _listen(pipe: Connection, wake: Callable[[], None], stop: Callable[[], None]) -> None:
-    try:
-        while (word := pipe.recv_bytes()) != STOP:
-            if word == WAKE:
-                wake()
-    except (EOFError, OSError):
-        log.info("the server is gone; the learner ends")
+    """Wakes for every word; stops at the end of the pipe."""
+    with contextlib.suppress(OSError):
+        while os.read(pipe.fileno(), WORDS_AT_ONCE):
+            wake()
     stop()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from backbones import Description
-from prompt_store import BodyMismatch, Store
+from prompt_store import Batch, BodyMismatch, Store, StoreError
 from serving.declarations import Declaration, Declarations
 from serving.limits import (
     check_count,
@@ -21,6 +22,8 @@ from serving.progress import Overlay, Progress, progress_of
 from serving.settings import Limits
 from serving.snapshot import Snapshot
 from serving.submission import Submission
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,16 @@ class Learning:
             ) from error
         if fresh:
             self._metrics.add("perennial_examples", len(batch.examples))
-        return self.progress(batch.id)
+        return self._progress_of_accepted(batch)
+
+    def _progress_of_accepted(self, batch: Batch) -> Progress:
+        """Where it stands. It is durable, so trouble with the log must not make it look refused."""
+        try:
+            return self.progress(batch.id)
+        except StoreError:
+            logger.exception("the log cannot be read; batch %s is accepted all the same", batch.id)
+            received, count = batch.received_at, len(batch.examples)
+            return Progress(batch.id, batch.task, "queued", examples=count, received_at=received)
 
     def _check(self, submission: Submission) -> None:
         limits = self._limits
@@ -112,9 +124,15 @@ class Learning:
 
         Raises Problem unknown-task.
         """
-        self.task(task)
+        if task not in self._tasks_under_way():
+            self.task(task)
         self._store.erasures.ask(task, after=self._store.timeline().head)
         self._declarations.withdraw(task)
+
+    def _tasks_under_way(self) -> set[str]:
+        """Tasks of batches that are accepted and not settled: no version may know them yet."""
+        intake = self._store.intake
+        return {intake.read(batch).task for batch in intake.pending()}
 
     def tasks(self) -> list[TaskState]:
         """Every task that is taught or declared, by name."""

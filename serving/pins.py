@@ -6,7 +6,7 @@ import asyncio
 from collections import OrderedDict
 from concurrent.futures import Executor
 
-from prompt_store import UnknownVersion
+from prompt_store import StoreError, UnknownVersion
 from serving.problems import Problem
 from serving.snapshot import Snapshot, SnapshotLoader, Unservable
 
@@ -45,7 +45,7 @@ class Pins:
             snapshot = await loop.run_in_executor(self._executor, self._loader.load, version)
         except UnknownVersion as error:
             raise unknown_version(version) from error
-        except Unservable as error:
+        except (Unservable, StoreError, OSError) as error:
             raise Problem("version-not-loadable", str(error), version=version) from error
         finally:
             del self._loading[version]

@@ -18,6 +18,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from prompt_store import StoreError
+
 TYPE_PREFIX = "https://perennial.dev/problems/"
 MEDIA_TYPE = "application/problem+json"
 
@@ -54,6 +56,7 @@ KINDS: Mapping[str, Kind] = {
     "client-closed-request": Kind(499, "The client went away"),
     "internal-error": Kind(500, "Something went wrong inside"),
     "not-ready": Kind(503, "The server is not ready"),
+    "store-trouble": Kind(503, "The store cannot be read or written"),
     "deadline-exceeded": Kind(503, "The answer took too long"),
 }
 
@@ -111,6 +114,8 @@ def install(app: FastAPI) -> None:
     """Makes every refusal a problem: ours, the framework's, and those of body validation."""
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.add_exception_handler(RequestValidationError, _answer_validation_error)
+    for error in (StoreError, OSError):
+        app.add_exception_handler(error, _answer_store_error)
 
 
 def documented(*slugs: str) -> dict[int | str, dict[str, Any]]:
@@ -142,12 +147,21 @@ async def _answer_http_exception(request: Request, error: Exception) -> Response
     return Problem(slug, detail, headers=error.headers).response()
 
 
+async def _answer_store_error(request: Request, error: Exception) -> Response:
+    """A damaged record, a full disk: ours to mend, and nothing of the request was half-written."""
+    logger.error("the store failed", exc_info=error)
+    return Problem("store-trouble", str(error), retry_after=5).response()
+
+
+_ERRORS_NAMED = 20  # of what is wrong with one request
+
+
 async def _answer_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     found = error.errors()
     if any(one["type"] == "json_invalid" for one in found):
         return _malformed_json(found).response()
-    errors = [_content_error(one) for one in found]
+    errors = [_content_error(one) for one in found[:_ERRORS_NAMED]]
     first = errors[0]
     where = first.get("pointer") or first["parameter"]
     return Problem("invalid-content", f"{where}: {first['detail']}", errors=errors).response()

@@ -202,6 +202,10 @@ class Service:
         What it publishes is not passed on to listeners: every replica tells that from the log.
         """
         self.learning.overlay.observe(event)
+        if event.kind == "failed" and not event.batches:
+            self.troubles["learner"] = f"the learner: {event.message}"
+        elif event.version is not None:
+            self.troubles.pop("learner", None)
         if event.phase is not None or event.kind == "idle":
             phase = event.phase or "idle"
             for name in PHASES:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, FailFast, Field
 
 from serving.names import Name
 from serving.progress import Status
@@ -47,7 +48,7 @@ class ExamplesRequest(RequestShape):
         )
     )
 
-    examples: list[ExampleBody]
+    examples: Annotated[list[ExampleBody], FailFast()]
 
 
 class BatchBody(AnswerShape):

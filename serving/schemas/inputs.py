@@ -6,7 +6,7 @@ import base64
 import binascii
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, FailFast, Field, WithJsonSchema, model_validator
 
 from backbones import Input
 from serving.schemas.shape import MESSAGE, RequestShape
@@ -62,5 +62,6 @@ def _as_list(value: Any) -> Any:
 OneInput = Annotated[InputBody, BeforeValidator(_from_text, json_schema_input_type=str | InputBody)]
 Inputs = Annotated[
     list[OneInput],
+    FailFast(),  # one refusal is enough: reporting thousands would cost more than the request
     BeforeValidator(_as_list, json_schema_input_type=str | InputBody | list[str | InputBody]),
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import ConfigDict, Field
+from typing import Annotated
+
+from pydantic import ConfigDict, FailFast, Field
 
 from serving.names import Name
 from serving.schemas.shape import AnswerShape, RequestShape, shown
@@ -24,7 +26,7 @@ class Declare(RequestShape):
         json_schema_extra=shown({"labels": ["delivery", "refund", "praise"]}, {})
     )
 
-    labels: list[Name] = Field(
+    labels: Annotated[list[Name], FailFast()] = Field(
         [], description="all labels the task may have; none: any label is accepted"
     )
 
