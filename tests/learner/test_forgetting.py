@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 
 from learner.archive import Archive
 from learner.content import ContentReader
+from learner.events import Event
 from learner.knowledge import Knowledge
 from learner.loop import Learner
 from learner.publisher import FORGOTTEN
-from prompt_store import Backend, Batch, Kind, MemoryBackend, Store
+from prompt_store import Backend, Batch, Erasure, Kind, MemoryBackend, Store
 from prompt_store.records import encode
 from tests.learner.conftest import MakeLearner, batch, quick, run_dry
 
@@ -131,3 +134,32 @@ def test_a_request_is_carried_out_once_even_when_the_learner_died_before_settlin
     run_dry(learner_on(store, quick(method="frozen")))
     assert set(known(store).tasks) == {"bank", "mail"}
     assert store.erasures.pending() == []
+
+
+def test_what_is_taught_after_the_request_is_kept_even_while_another_task_trains(
+    store: Store, learner_on: MakeLearner
+) -> None:
+    again = batch("mail", ["thanks"])
+
+    def emit(event: Event) -> None:
+        if event.phase == "training" and event.epoch and event.task == "bank" and not asked:
+            asked.append(store.erasures.ask("mail", after=store.timeline().head))
+            later = again.model_copy(update={"received_at": datetime.now(UTC)})
+            store.intake.accept(later)
+
+    asked: list[Erasure] = []
+    learner = learner_on(store, quick(), emit)
+    taught(learner, store, batch("mail", ["refund"]), BANK)
+    assert asked
+    assert known(store).tasks["mail"].examples.labels == ("thanks",)
+    outcome = store.intake.outcome(again.id)
+    assert outcome is not None
+    assert outcome.status == "published"
+    assert store.timeline().undecided == {}
+
+
+def test_prompts_of_another_method_are_traces_too(store: Store, learner_on: MakeLearner) -> None:
+    taught(learner_on(store, quick(gate="open")), store, MAIL, BANK)
+    forget(learner_on(store, quick(method="frozen")), store, "mail")
+    assert known(store).aggregate is None
+    assert all(task.prompt is None for task in known(store).tasks.values())
