@@ -213,7 +213,8 @@ def test_the_log_has_each_request_and_nothing_users_sent(
         )
         client.post("/v1/classify", json={"inputs": "secret text", "task": "secret-task"})
         client.get("/health/live", headers={"X-Request-Id": "last"})
-    lines = [orjson.loads(JsonFormatter().format(record)) for record in caplog.records]
+    ours = [record for record in caplog.records if record.name != "httpx"]  # the test's client
+    lines = [orjson.loads(JsonFormatter().format(record)) for record in ours]
     answered = [line for line in lines if line["message"] == "answered"]
     routes = [(line["method"], line["route"], line["status"]) for line in answered]
     assert ("POST", "/v1/tasks/{task}/examples", 202) in routes
