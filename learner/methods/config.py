@@ -12,8 +12,9 @@ from learner.rows import Form
 
 LossName = Literal["auto", "crossfit", "cosine"]
 EvictionName = Literal[
-    "pca", "merge", "pca_raw", "pca_mean", "pca_rescaled", "fifo", "random", "merge_oldest"
+    "pca", "merge", "pca_raw", "pca_mean", "pca_rescaled", "fifo", "random", "merge_oldest", "none"
 ]
+Combination = Literal["sum", "mean", "matched"]
 
 LEARNING_RATE: dict[Form, float] = {"keys_values": 0.1, "tokens": 1e-2}
 """Best of a sweep on SST-2 (METHODS §7); both optima are flat over a factor of three."""
@@ -99,6 +100,70 @@ class SequentialConfig(PromptConfig):
     """One prompt, trained on from task to task."""
 
 
+class AutoConfig(PromptConfig):
+    """The prompt of a domain (METHODS §5)."""
+
+    form: Literal["keys_values"] = "keys_values"
+    average: float = Field(
+        default=0.7, ge=0, lt=1, description="what adapting keeps of a domain's prompt"
+    )
+
+
+class AdditiveConfig(PromptConfig):
+    """One prompt that follows each task's by a running average, after APT."""
+
+    average: float = Field(default=0.7, ge=0, lt=1, description="what a task leaves of the prompt")
+
+
+class JointConfig(PromptConfig):
+    """One prompt trained on all tasks' examples together: the upper bound."""
+
+    rows: int = Field(default=20, ge=1, le=128, description="prompt rows P")
+
+
+class LayerGroupedConfig(PromptConfig):
+    """Layer-grouped prompts, after HLGP (METHODS §3).
+
+    `learning_rate` is that of the root. How many groups fit depends on the backbone: `groups_of`.
+    """
+
+    form: Literal["keys_values"] = "keys_values"
+    groups: int | None = Field(
+        default=2, ge=1, description="contiguous groups G of the prompted layers; None: one a layer"
+    )
+    generator: bool = Field(
+        default=True, description="make the groups' sub-prompts from one root; off: all are free"
+    )
+    generator_width: int = Field(default=64, ge=1, description="hidden width of a generator")
+    generator_rate: float = Field(default=3e-3, gt=0, description="learning rate of generators")
+    position: float = Field(default=0.1, ge=0, description="β of the position term; 0: off")
+    combination: Combination = "mean"
+    temperature: float = Field(
+        default=0.05, gt=0, description="of the softmax over tasks (matched)"
+    )
+    warm_start: bool = Field(
+        default=True, description="root and generator start from the previous task's"
+    )
+
+    def groups_of(self, layers: int) -> int:
+        """G for so many prompted layers. Raises ValueError where it is more than there are."""
+        groups = layers if self.groups is None else self.groups
+        if groups > layers:
+            raise ValueError(
+                f"groups={groups}, but the backbone prompts {layers} layers: set groups from 1 to "
+                f"{layers}, or load the backbone with more prompted_layers"
+            )
+        return groups
+
+
+class IndependentConfig(LayerGroupedConfig):
+    """Every layer its own free prompt, no position term: what layer groups are compared with."""
+
+    groups: None = None
+    generator: Literal[False] = False
+    position: float = Field(default=0.0, ge=0, le=0)
+
+
 class QTuningConfig(PromptConfig):
     """Q-tuning: queue, reweighing, shared prefix, memory retention, eviction (METHODS §2)."""
 
@@ -136,3 +201,13 @@ class QTuningConfig(PromptConfig):
     def capacity_rows(self) -> int:
         """C · P."""
         return self.capacity * self.rows
+
+
+class ProgressiveConfig(QTuningConfig):
+    """Every task's prompt beside the frozen ones of all tasks before; the capacity is the end."""
+
+    capacity: int = Field(default=16, ge=2, le=64, description="tasks that can be learnt at all")
+    shared_rows: Literal[0] = 0
+    reweighing: Literal[False] = False
+    retention: float = Field(default=0.0, ge=0, le=0)
+    eviction: Literal["none"] = "none"

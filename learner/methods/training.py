@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+from torch import Tensor
 
-from backbones import Description
+from backbones import Description, TrainableBackbone
+from learner.arrays import IntArray
 from learner.losses import CosineHead, CrossFitRidge, Objective
-from learner.methods.base import Lesson, no_rows
+from learner.methods.base import Lesson, Progress, no_rows
 from learner.methods.config import PromptConfig
-from learner.optimise import Recipe
-from learner.prompted import PromptedInputs
+from learner.optimise import ParameterGroup, Recipe, optimise
+from learner.prompted import PromptedInputs, prompted_inputs
 from learner.rows import Rows, fresh
+from learner.tensor_rows import TensorRows
 
 
 def seed_of(lesson: Lesson, purpose: str) -> int:
@@ -59,3 +62,27 @@ def objective_of(
     return CosineHead(
         features, lesson.labels, lesson.classes, scale=config.cosine_scale, device=inputs.device
     )
+
+
+def train_rows(
+    lesson: Lesson,
+    config: PromptConfig,
+    start: Rows,
+    backbone: TrainableBackbone,
+    report: Progress,
+) -> tuple[Rows, float]:
+    """One prompt of free rows trained on from `start`, and the last epoch's loss."""
+    inputs = prompted_inputs(lesson, config.form, backbone)
+    prompt = TensorRows.of(start, inputs.device)
+    prompt.values.requires_grad_()
+    objective = objective_of(lesson, config, inputs, start)
+
+    def loss(index: IntArray) -> Tensor:
+        return objective.loss(inputs.features(prompt, index), index)
+
+    groups = [
+        ParameterGroup([prompt.values], config.rate),
+        ParameterGroup(objective.parameters(), config.head_learning_rate),
+    ]
+    last = optimise(loss, groups, inputs.lengths, recipe_of(lesson, config), report)
+    return prompt.rows(), last
