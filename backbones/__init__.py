@@ -19,9 +19,11 @@ from backbones.errors import (
     UnsupportedModel,
 )
 from backbones.inputs import Input, Preprocessed
+from backbones.layer_states import LayerStates
 from backbones.prefix import Prefix, TokenPrefix
 from backbones.protocol import Backbone, TokenBackbone, TrainableBackbone
 from backbones.queries import Queries
+from backbones.router import Router
 
 if TYPE_CHECKING:
     from backbones.text.backbone import TorchTextBackbone
@@ -36,9 +38,11 @@ __all__ = [
     "Input",
     "IntArray",
     "InvalidInput",
+    "LayerStates",
     "Prefix",
     "Preprocessed",
     "Queries",
+    "Router",
     "RoutingUnavailable",
     "ShapeMismatch",
     "SourceError",

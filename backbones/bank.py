@@ -13,6 +13,7 @@ from backbones.arrays import FloatArray, IntArray
 from backbones.description import Description
 from backbones.errors import ShapeMismatch
 from backbones.prefix import Prefix, TokenPrefix, as_float32, require_same_rows, take
+from backbones.router import Router
 
 NEVER: Final = -1e4
 """Score bias of a padding row. exp(NEVER) is 0 in fp32, yet NEVER is finite in fp16."""
@@ -23,10 +24,12 @@ class Bank:
     """T prefixes of one length, shorter ones padded with rows of bias NEVER.
 
     keys_values: (T, L', 2, H, P, Dh);  bias: (T, L', H, P)
+    routers: router k chooses for the examples whose row is -1 - k; not among the tensors
     """
 
     keys_values: FloatArray
     bias: FloatArray
+    routers: tuple[Router, ...] = ()
 
     def __post_init__(self) -> None:
         keys_values = as_float32("keys_values", self.keys_values, 6)
@@ -39,6 +42,7 @@ class Bank:
             )
         object.__setattr__(self, "keys_values", keys_values)
         object.__setattr__(self, "bias", bias)
+        object.__setattr__(self, "routers", tuple(self.routers))
 
     def __len__(self) -> int:
         return int(self.keys_values.shape[0])
@@ -64,14 +68,21 @@ class Bank:
 
     @staticmethod
     def concat(banks: Sequence[Bank]) -> Bank:
-        """The rows of all banks in order, padded to the longest. Raises ShapeMismatch."""
+        """The rows of all banks in order, padded to the longest, and their routers in order.
+
+        Each router goes on choosing among the rows of its own bank. Raises ShapeMismatch.
+        """
         if not banks:
             raise ShapeMismatch("cannot concatenate no banks")
         require_same_rows([bank.keys_values.shape[1:] for bank in banks])
         padded = [bank.padded(max(bank.length for bank in banks)) for bank in banks]
+        starts = np.cumsum([0, *(len(bank) for bank in banks)]).tolist()
         return Bank(
             np.concatenate([bank.keys_values for bank in padded]),
             np.concatenate([bank.bias for bank in padded]),
+            tuple(
+                r.shifted(s) for s, bank in zip(starts, banks, strict=False) for r in bank.routers
+            ),
         )
 
     def padded(self, length: int) -> Bank:
@@ -84,6 +95,7 @@ class Bank:
         return Bank(
             np.pad(self.keys_values, [(0, 0)] * 4 + [(0, extra), (0, 0)]),
             np.pad(self.bias, [(0, 0)] * 3 + [(0, extra)], constant_values=NEVER),
+            self.routers,
         )
 
     def prefix(self, row: int) -> Prefix:
@@ -92,13 +104,15 @@ class Bank:
         return Prefix(self.keys_values[row, :, :, :, :length], self.bias[row, :, :, :length])
 
     def check(self, description: Description) -> None:
-        """Raises ShapeMismatch unless the backbone described can use this bank."""
+        """Raises ShapeMismatch unless the backbone described can use this bank and its routers."""
         expected = description.prefix_shape(self.length)
         if self.keys_values.shape[1:] != expected:
             raise ShapeMismatch(
                 f"bank {self.keys_values.shape} does not fit {description.name}, which needs "
                 f"(T, {str(expected)[1:]}; was it made for another backbone or prompted_layers?"
             )
+        for router in self.routers:
+            router.check(description, self)
 
     def tensors(self) -> dict[str, FloatArray]:
         """The named arrays `load` reads."""

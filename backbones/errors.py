@@ -5,7 +5,7 @@ BackboneError
 ├── UnsupportedModel     the model was found, but cannot be given prefixes
 ├── ShapeMismatch        a prefix, bank or array does not fit; also a ValueError
 ├── InvalidInput         an input this modality cannot read; also a ValueError
-└── RoutingUnavailable   rows ask for the router (-1), and this backbone has none
+└── RoutingUnavailable   a row of -1 - k asks for router k, and the bank has no such router
 """
 
 
@@ -30,4 +30,4 @@ class InvalidInput(BackboneError, ValueError):
 
 
 class RoutingUnavailable(BackboneError):
-    """A row of -1 asks for routing inside the pass, and there is no router."""
+    """A row of -1 - k asks for routing inside the pass, and the bank has no router k."""

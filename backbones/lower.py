@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from backbones.arrays import IntArray, Rows
+from backbones.arrays import FloatArray, IntArray, Rows
 from backbones.errors import ShapeMismatch
 
 
@@ -18,15 +18,22 @@ class LowerStates:
     """The ragged hidden states of B examples, end to end in one tensor.
 
     states: (S_0 + … + S_B-1, D), fp32 or half precision;  lengths: (B,)
+    pooled: (B, K, D) fp32, the pooled output of the embeddings and of every unprompted layer, of
+        length 1; None where they were not kept
     """
 
     states: Tensor
     lengths: IntArray
+    pooled: FloatArray | None = None
 
     def __post_init__(self) -> None:
         if self.states.ndim != 2 or self.states.shape[0] != int(self.lengths.sum()):
             raise ShapeMismatch(
                 f"states {tuple(self.states.shape)} do not hold {int(self.lengths.sum())} tokens"
+            )
+        if self.pooled is not None and len(self.pooled) != len(self.lengths):
+            raise ShapeMismatch(
+                f"pooled states {self.pooled.shape} are not those of {len(self.lengths)} examples"
             )
 
     def __len__(self) -> int:
@@ -34,7 +41,7 @@ class LowerStates:
 
     @property
     def nbytes(self) -> int:
-        """Memory held."""
+        """Memory of `states`; the pooled ones are as much as K more fp32 tokens of each example."""
         return self.states.element_size() * self.states.numel()
 
     def padded(self, rows: Rows) -> tuple[Tensor, Tensor]:
@@ -52,12 +59,18 @@ class LowerStates:
         """The states of these examples, in this order."""
         chosen = np.asarray(rows, dtype=np.int64)
         states, mask = self.padded(chosen) if len(chosen) else (self.states[:0], None)
-        return LowerStates(states if mask is None else states[mask.bool()], self.lengths[chosen])
+        return LowerStates(
+            states if mask is None else states[mask.bool()],
+            self.lengths[chosen],
+            None if self.pooled is None else self.pooled[chosen],
+        )
 
     @staticmethod
     def concat(parts: Sequence[LowerStates]) -> LowerStates:
-        """The examples of all parts, in order."""
+        """The examples of all parts, in order; their pooled states where all parts have them."""
+        pooled = [part.pooled for part in parts if part.pooled is not None]
         return LowerStates(
             torch.cat([part.states for part in parts]),
             np.concatenate([part.lengths for part in parts]),
+            np.concatenate(pooled) if len(pooled) == len(parts) else None,
         )

@@ -9,6 +9,7 @@ from backbones.arrays import FloatArray, Rows
 from backbones.bank import Bank, TokenBank
 from backbones.description import Description
 from backbones.inputs import Input, Preprocessed
+from backbones.layer_states import LayerStates
 from backbones.prefix import Prefix
 from backbones.queries import Queries
 
@@ -34,8 +35,18 @@ class Backbone(Protocol):
     ) -> FloatArray:
         """Features (B, D), fp32, of length 1, in the order of `batch`.
 
-        rows: (B,) index into the bank for each example; all 0 where only the bank is given.
-        Raises ShapeMismatch (bank or rows do not fit), RoutingUnavailable (a row of -1).
+        rows: (B,) index into the bank for each example, or -1 - k to let the bank's router k
+            choose from its pooled unprompted states; all 0 where only the bank is given.
+        Raises ShapeMismatch (bank or rows do not fit), RoutingUnavailable (no such router).
+        """
+        ...
+
+    def encode_layers(
+        self, batch: Preprocessed, bank: Bank | None = None, rows: Rows | None = None
+    ) -> LayerStates:
+        """The same pass with the pooled states of every layer and the row each example took.
+
+        Its `features` are what `encode` returns.
         """
         ...
 
@@ -44,11 +55,24 @@ class TrainableBackbone(Backbone, Protocol):
     """The torch engine: the same function, differentiable in the prefix."""
 
     def lower(self, batch: Preprocessed) -> LowerStates:
-        """The hidden states that enter the first prompted layer, to be computed once."""
+        """The hidden states that enter the first prompted layer, to be computed once.
+
+        They carry the pooled unprompted states of the same pass, what a router reads.
+        """
         ...
 
     def encode_lower(self, lower: LowerStates, prefix: Prefix) -> FloatArray:
         """Features (B, D) of all cached examples under one prefix, without gradient."""
+        ...
+
+    def encode_lower_layers(
+        self, lower: LowerStates, prefix: Prefix, half: bool = False
+    ) -> FloatArray:
+        """(B, L', D), the pooled outputs, of length 1, of every prompted layer under one prefix.
+
+        Without gradient; the last is what `encode_lower` returns.
+        half: compute as training does, in bf16 where the engine trains so
+        """
         ...
 
     def features(self, lower: LowerStates, rows: Rows, prefix: TensorPrefix) -> Tensor:

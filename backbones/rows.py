@@ -8,10 +8,11 @@ from backbones.arrays import IntArray, Rows
 from backbones.errors import RoutingUnavailable, ShapeMismatch
 
 
-def check_rows(rows: Rows | None, examples: int, prefixes: int) -> IntArray:
+def check_rows(rows: Rows | None, examples: int, prefixes: int, routers: int = 0) -> IntArray:
     """`rows` as (B,) indices into a bank of `prefixes` rows; all 0 where none are given.
 
-    Raises ShapeMismatch (wrong shape, type or range), RoutingUnavailable (-1).
+    -1 - k stays as it is where there is a router k.
+    Raises ShapeMismatch (wrong shape, type or range), RoutingUnavailable (no such router).
     """
     if rows is None:
         return np.zeros(examples, np.int64)
@@ -21,11 +22,13 @@ def check_rows(rows: Rows | None, examples: int, prefixes: int) -> IntArray:
     if examples and not np.issubdtype(chosen.dtype, np.integer):
         raise ShapeMismatch(f"rows are indices into the bank, so integers, not {chosen.dtype}")
     chosen = chosen.astype(np.int64)
-    if (chosen == -1).any():
+    lowest = int(chosen.min(initial=0))
+    if lowest < -routers:
         raise RoutingUnavailable(
-            "a row of -1 asks the router to choose, and this backbone has none; name a row"
+            f"a row of {lowest} asks router {-1 - lowest} to choose, and the bank has "
+            f"{routers or 'no'} routers; name a row, or give the bank a router"
         )
-    outside = chosen[(chosen < 0) | (chosen >= prefixes)]
+    outside = chosen[chosen >= prefixes]
     if len(outside):
         raise ShapeMismatch(f"row {outside[0]} is outside the bank, which has {prefixes} rows")
     return chosen

@@ -15,14 +15,16 @@ from backbones.bank import Bank, TokenBank
 from backbones.description import Description
 from backbones.errors import ShapeMismatch, UnsupportedModel
 from backbones.inputs import Input, Preprocessed
+from backbones.layer_states import LayerStates
 from backbones.lower import LowerStates
 from backbones.micro_batches import micro_batches
 from backbones.prefix import Prefix
 from backbones.queries import Queries
 from backbones.rows import check_indices, check_rows
 from backbones.tensors import TensorPrefix
-from backbones.text.context import LayerContext, Observation, PassContext
-from backbones.text.device_bank import DeviceBanks, layer_contexts
+from backbones.text.choice import RowChoice
+from backbones.text.context import LayerContext, LayerPooling, Observation, PassContext
+from backbones.text.device_bank import DeviceBank, DeviceBanks, layer_contexts
 from backbones.text.encoder import Encoder, pooled
 from backbones.text.queries import concat, sample_positions, sampled_queries
 from backbones.text.token_input import TokenInput, gathered, tokens_in_front
@@ -69,19 +71,27 @@ class TorchTextBackbone:
         self, batch: Preprocessed, bank: Bank | None = None, rows: Rows | None = None
     ) -> FloatArray:
         """Features (B, D) in the order of `batch`; see `backbones.protocol.Backbone`."""
+        return np.ascontiguousarray(self.encode_layers(batch, bank, rows).features)
+
+    def encode_layers(
+        self, batch: Preprocessed, bank: Bank | None = None, rows: Rows | None = None
+    ) -> LayerStates:
+        """Pooled states (B, L + 1, D) and rows (B,) in the order of `batch`; see `Backbone`."""
         if bank is None:
             if rows is not None:
                 raise ShapeMismatch("rows choose from a bank, and none was given")
-            return self._in_passes(batch.lengths, lambda part: self._plain(batch, part, {}))
-        bank.check(self.description)
-        chosen = check_rows(rows, len(batch), len(bank))
-        prefixes = self._banks.get(bank)
-        first = self.description.first_prompted
+            used, prefixes = np.zeros(len(batch), np.int64), None
+        else:
+            bank.check(self.description)
+            used = check_rows(rows, len(batch), len(bank), len(bank.routers))
+            prefixes = self._banks.get(bank)
 
-        def under_bank(part: IntArray) -> Tensor:
-            return self._plain(batch, part, prefixes.layers(chosen[part], first))
+        def all_layers(part: IntArray) -> Tensor:
+            states, used[part] = self._seen(batch, part, prefixes, used[part])
+            return states
 
-        return self._in_passes(batch.lengths, under_bank)
+        depth = self.description.layers + 1
+        return LayerStates(self._in_passes(batch.lengths, all_layers, depth), used)
 
     def encode_tokens(
         self, batch: Preprocessed, bank: TokenBank, rows: Rows | None = None
@@ -92,7 +102,7 @@ class TorchTextBackbone:
 
         def under_tokens(part: IntArray) -> Tensor:
             if not bank.lengths[chosen[part]].any():
-                return self._plain(batch, part, {})
+                return self._plain(batch, part)
             tokens, mask = gathered(bank, chosen[part], self.device)
             text = self._collated(batch, part)
             return tokens_in_front(self._encoder, text, tokens, mask, self.description.layers)
@@ -111,28 +121,46 @@ class TorchTextBackbone:
         return self._in_passes(batch.lengths, apart)
 
     def lower(self, batch: Preprocessed, storage: Storage = "fp32") -> LowerStates:
-        """The hidden states that enter the first prompted layer, stored as `storage`."""
+        """The hidden states that enter the first prompted layer, stored as `storage`.
+
+        They carry the pooled unprompted states (B, first_prompted + 1, D), fp32, of the same pass.
+        """
         parts = micro_batches(batch.lengths, self._budget)
-        with torch.no_grad():  # inference tensors could not be saved for a backward pass
-            states = [self._stopped(batch, part).to(_STORAGE[storage]) for part in parts]
         if not parts:
-            empty = torch.zeros(0, self.description.width, dtype=_STORAGE[storage])
-            return LowerStates(empty.to(self.device), batch.lengths)
-        order = np.concatenate(parts)
-        return LowerStates(torch.cat(states), batch.lengths[order]).select(np.argsort(order))
+            width, depth = self.description.width, self.description.first_prompted + 1
+            empty = torch.zeros(0, width, dtype=_STORAGE[storage], device=self.device)
+            return LowerStates(empty, batch.lengths, np.zeros((0, depth, width), np.float32))
+        with torch.no_grad():  # inference tensors could not be saved for a backward pass
+            found = [self._stopped(batch, part, _STORAGE[storage]) for part in parts]
+        return LowerStates.concat(found).select(np.argsort(np.concatenate(parts)))
 
     def encode_lower(self, lower: LowerStates, prefix: Prefix) -> FloatArray:
         """Features (B, D), fp32, of all cached examples under one prefix, without gradient."""
+        return np.ascontiguousarray(self.encode_lower_layers(lower, prefix)[:, -1])
+
+    def encode_lower_layers(
+        self, lower: LowerStates, prefix: Prefix, half: bool = False
+    ) -> FloatArray:
+        """Pooled outputs (B, L', D), fp32, of every prompted layer under one prefix, no gradient.
+
+        half: compute in bf16 where training does; features then differ by about 1e-3
+        """
         prefix.check(self.description)
         fixed = TensorPrefix.of(prefix, self.device)
+        first, layers = self.description.first_prompted, self.description.layers
+        dtype = torch.bfloat16 if half and self.half else torch.float32
+        # Made out here: weights copied in inference mode could not take part in training.
+        encoder = self._trainer(first) if half else self._encoder
 
         def resumed(part: IntArray) -> Tensor:
-            states, mask = lower.padded(part)
-            layers = self._layers(fixed, torch.float32) if prefix.length else {}
-            context = PassContext(layers, start=self.description.first_prompted)
-            return pooled(self._encoder.resumed(states.float(), mask, context), mask)
+            states, mask = self._on_device(lower, part, dtype)
+            pooling = LayerPooling(mask, range(first + 1, layers))
+            contexts = self._layers(fixed, dtype) if prefix.length else {}
+            context = PassContext(contexts, start=first, pooling=pooling)
+            last = pooled(encoder.resumed(states, mask, context), mask)
+            return torch.stack([*pooling.states, last], dim=1)
 
-        return self._in_passes(lower.lengths, resumed)
+        return self._in_passes(lower.lengths, resumed, layers - first)
 
     def features(
         self,
@@ -145,11 +173,9 @@ class TorchTextBackbone:
         lower: may stay on the CPU while the model is on another device. Raises ShapeMismatch.
         """
         first = self.description.first_prompted
-        states, mask = lower.padded(check_indices(rows, len(lower)))
         dtype = torch.bfloat16 if self.half else torch.float32
+        states, mask = self._on_device(lower, check_indices(rows, len(lower)), dtype)
         context = PassContext(self._layers(prefix, dtype), start=first)
-        states = states.to(self.device, dtype)
-        mask = mask.to(self.device)
         return pooled(self._trainer(first).resumed(states, mask, context), mask)
 
     def token_features(self, batch: Preprocessed, rows: Rows, tokens: Tensor) -> Tensor:
@@ -183,29 +209,54 @@ class TorchTextBackbone:
             ]
         return [concat(layer) for layer in zip(*sampled, strict=True)]
 
-    def _in_passes(self, lengths: IntArray, run: Callable[[IntArray], Tensor]) -> FloatArray:
-        features = np.empty((len(lengths), self.description.width), np.float32)
+    def _in_passes(
+        self, lengths: IntArray, run: Callable[[IntArray], Tensor], depth: int | None = None
+    ) -> FloatArray:
+        """(B, D), or (B, depth, D), put together from the passes `run` makes of some examples."""
+        shape = (self.description.width,) if depth is None else (depth, self.description.width)
+        found = np.empty((len(lengths), *shape), np.float32)
         with torch.inference_mode():
             for part in micro_batches(lengths, self._budget):
-                features[part] = run(part).cpu().numpy()
-        return features
+                found[part] = run(part).cpu().numpy()
+        return found
 
-    def _plain(
-        self, batch: Preprocessed, part: IntArray, layers: dict[int, LayerContext]
-    ) -> Tensor:
+    def _plain(self, batch: Preprocessed, part: IntArray) -> Tensor:
         text = self._collated(batch, part)
-        context = PassContext(layers) if layers else None
-        return pooled(self._encoder.hidden(text.inputs(), text.mask, context), text.mask)
+        return pooled(self._encoder.hidden(text.inputs(), text.mask), text.mask)
 
-    def _stopped(self, batch: Preprocessed, part: IntArray) -> Tensor:
+    def _seen(
+        self, batch: Preprocessed, part: IntArray, bank: DeviceBank | None, rows: IntArray
+    ) -> tuple[Tensor, IntArray]:
+        """Pooled states (B, L + 1, D) of one pass, and the rows it went through."""
         text = self._collated(batch, part)
-        context = PassContext(stop=self.description.first_prompted)
+        pooling = LayerPooling(text.mask, range(self.description.layers))
+        if bank is None:
+            context, choice = PassContext(pooling=pooling), None
+        else:
+            choice = RowChoice(bank, rows, self.description.first_prompted)
+            context = choice.context(pooling)
+        last = pooled(self._encoder.hidden(text.inputs(), text.mask, context), text.mask)
+        states = torch.stack([*pooling.states, last], dim=1)
+        return states, rows if choice is None else choice.rows
+
+    def _stopped(self, batch: Preprocessed, part: IntArray, storage: torch.dtype) -> LowerStates:
+        text = self._collated(batch, part)
+        first = self.description.first_prompted
+        context = PassContext(stop=first, pooling=LayerPooling(text.mask, range(first + 1)))
         self._encoder.hidden(text.inputs(), text.mask, context)
-        if context.stopped is None:
+        if context.stopped is None or context.pooling is None:
             raise UnsupportedModel(
                 f"backbone {self.description.name!r}: its layers do not get the context of a pass"
             )
-        return context.stopped[text.mask.bool()]
+        seen = torch.stack(context.pooling.states, dim=1).cpu().numpy()
+        states = context.stopped[text.mask.bool()].to(storage)
+        return LowerStates(states, batch.lengths[part], seen)
+
+    def _on_device(
+        self, lower: LowerStates, part: IntArray, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor]:
+        states, mask = lower.padded(part)
+        return states.to(self.device, dtype), mask.to(self.device)
 
     def _watched(
         self, lower: LowerStates, part: IntArray, prefix: TensorPrefix
@@ -232,19 +283,7 @@ class TorchTextBackbone:
         )
 
     def _collated(self, batch: Preprocessed, part: IntArray) -> TokenInput:
-        lengths = batch.lengths[part]
-        shape = (len(part), int(lengths.max()))
-        mask = torch.from_numpy(np.arange(shape[1]) < lengths[:, None])
-
-        def padded(field: str, padding: int) -> Tensor:
-            array = np.full(shape, padding, np.int64)
-            for row, index in enumerate(part):
-                array[row, : lengths[row]] = batch.fields[field][index]
-            return torch.from_numpy(array).to(self.device)
-
-        types = padded("token_type_ids", 0) if "token_type_ids" in batch.fields else None
-        ids = padded("input_ids", self._tokens.pad)
-        return TokenInput(ids, mask.long().to(self.device), types)
+        return TokenInput.collated(batch, part, self._tokens.pad, self.device)
 
     def _trainer(self, start: int) -> Encoder:
         if not self.half:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
+import torch
 from torch import Tensor
 
 KEYWORD: Final = "perennial"
@@ -47,12 +49,41 @@ class LayerContext:
 
 
 @dataclass(eq=False)
+class LayerPooling:
+    """Pools what enters `layers` of one pass: the mean over tokens, of length 1.
+
+    mask: (B, S), 1 where there is a token;  states: (B, D), fp32, for each such layer so far
+    """
+
+    mask: Tensor
+    layers: range
+    states: list[Tensor] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        kept = self.mask.to(torch.float32)
+        self._weights = (kept / kept.sum(dim=1, keepdim=True)).unsqueeze(1)
+
+    def enter(self, index: int, hidden: Tensor) -> None:
+        """Take note of hidden (B, S, D), the input of layer `index`."""
+        if index in self.layers:
+            # One product instead of pooled(): no temporary of the size of `hidden`.
+            mean = (self._weights @ hidden.float()).squeeze(1)
+            self.states.append(torch.nn.functional.normalize(mean, dim=-1))
+
+
+Route: TypeAlias = Callable[[Tensor], dict[int, LayerContext]]
+"""From pooled states (B, K, D) to the contexts of the layers above them."""
+
+
+@dataclass(eq=False)
 class PassContext:
     """The plan of one forward pass over all layers.
 
     layers: for each layer index its own context; layers that are not named run plainly
     start: layers below it are skipped, and it is given `states` (B, S, D) as its input
     stop: layers from it on are skipped, and the input of the first of them is kept in `stopped`
+    pooling: pools the inputs of the layers it names
+    route: asked at layer `route_at` for `layers`, from what was pooled up to there
     """
 
     layers: dict[int, LayerContext] = field(default_factory=dict)
@@ -60,3 +91,14 @@ class PassContext:
     states: Tensor | None = None
     stop: int | None = None
     stopped: Tensor | None = None
+    pooling: LayerPooling | None = None
+    route: Route | None = None
+    route_at: int = 0
+
+    def enter(self, index: int, hidden: Tensor) -> None:
+        """Before layer `index` gets hidden (B, S, D): pool it, and choose where it is time to."""
+        if self.pooling is None:
+            return
+        self.pooling.enter(index, hidden)
+        if self.route is not None and index == self.route_at:
+            self.layers = self.route(torch.stack(self.pooling.states, dim=1))

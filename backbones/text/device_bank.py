@@ -13,15 +13,20 @@ import torch
 from backbones.arrays import IntArray
 from backbones.bank import Bank
 from backbones.text.context import LayerContext, LayerPrefix
+from backbones.text.routing import DeviceRouters
 
 
 @dataclass(frozen=True, eq=False)
 class DeviceBank:
-    """A Bank of tensors. keys_values: (T, L', 2, H, P, Dh);  bias: (T, L', H, P);  lengths: (T,)"""
+    """A Bank of tensors. keys_values: (T, L', 2, H, P, Dh);  bias: (T, L', H, P);  lengths: (T,)
+
+    routers: None where the bank has none
+    """
 
     keys_values: torch.Tensor
     bias: torch.Tensor
     lengths: IntArray
+    routers: DeviceRouters | None
 
     @staticmethod
     def of(bank: Bank, device: torch.device) -> DeviceBank:
@@ -30,6 +35,7 @@ class DeviceBank:
             torch.tensor(bank.keys_values, device=device),
             torch.tensor(bank.bias, device=device),
             bank.lengths(),
+            DeviceRouters.of(bank.routers, device),
         )
 
     def layers(self, rows: IntArray, first: int) -> dict[int, LayerContext]:

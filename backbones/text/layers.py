@@ -41,6 +41,7 @@ def _following(forward: Callable[..., Any], index: int) -> Callable[..., Any]:
             return forward(hidden, *args, **kwargs)
         if index < context.start:
             return hidden
+        context.enter(index, hidden)
         if context.stop is not None and index >= context.stop:
             context.stopped = hidden if context.stopped is None else context.stopped
             return hidden

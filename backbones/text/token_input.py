@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from backbones.arrays import IntArray
 from backbones.bank import TokenBank
+from backbones.inputs import Preprocessed
 from backbones.text.context import LayerContext, PassContext
 from backbones.text.encoder import Encoder, pooled
 
@@ -30,6 +32,24 @@ class TokenInput:
         """The keyword arguments of a plain pass."""
         types = {} if self.types is None else {"token_type_ids": self.types}
         return {"input_ids": self.ids, **types}
+
+    @staticmethod
+    def collated(
+        batch: Preprocessed, part: IntArray, padding: int, device: torch.device
+    ) -> TokenInput:
+        """The examples `part` of `batch`, padded to the longest of them with the id `padding`."""
+        lengths = batch.lengths[part]
+        shape = (len(part), int(lengths.max()))
+        mask = torch.from_numpy(np.arange(shape[1]) < lengths[:, None])
+
+        def padded(field: str, padding: int) -> Tensor:
+            array = np.full(shape, padding, np.int64)
+            for row, index in enumerate(part):
+                array[row, : lengths[row]] = batch.fields[field][index]
+            return torch.from_numpy(array).to(device)
+
+        types = padded("token_type_ids", 0) if "token_type_ids" in batch.fields else None
+        return TokenInput(padded("input_ids", padding), mask.long().to(device), types)
 
 
 def tokens_in_front(

@@ -1,0 +1,52 @@
+"""Routing inside a pass: the device's side of routers, and the choice at the first prompted layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from backbones.arrays import IntArray
+from backbones.router import Router
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceRouters:
+    """All routers of a bank side by side, so that one product scores every route.
+
+    weights: (K·D, R);  bias: (R,);  rows: (R,) the bank's row of each;  owners: (R,) its router
+    """
+
+    weights: Tensor
+    bias: Tensor
+    rows: Tensor
+    owners: Tensor
+
+    @staticmethod
+    def of(routers: Sequence[Router], device: torch.device) -> DeviceRouters | None:
+        """A copy of the routers on `device`, None where there are none."""
+        if not routers:
+            return None
+        owners = np.repeat(np.arange(len(routers)), [len(router.rows) for router in routers])
+        weights = [router.weights.reshape(-1, len(router.rows)) for router in routers]
+        return DeviceRouters(
+            torch.tensor(np.concatenate(weights, axis=1), device=device),
+            torch.tensor(np.concatenate([router.bias for router in routers]), device=device),
+            torch.tensor(np.concatenate([router.rows for router in routers]), device=device),
+            torch.tensor(owners, device=device),
+        )
+
+    def choose(self, states: Tensor, rows: IntArray) -> IntArray:
+        """`rows` (B,) with each -1 - k replaced by what router k says to states (B, K, D).
+
+        The numbers of `Router.choose`, up to rounding.
+        """
+        asked = torch.from_numpy(rows).to(states.device)
+        scores = torch.addmm(self.bias, states.flatten(1), self.weights)
+        others = self.owners != (-1 - asked).unsqueeze(1)
+        best = self.rows[scores.masked_fill_(others, -torch.inf).argmax(dim=1)]
+        chosen: IntArray = torch.where(asked < 0, best, asked).cpu().numpy()
+        return chosen
