@@ -42,7 +42,8 @@ class Lesson:
 
     `labels (n,)` are integers in `range(classes)`, those of this task alone. `lower` may carry the
     states of `inputs` where the caller has them already. `memory` holds kept rows of other tasks;
-    only eviction looks at it, never the loss.
+    only eviction looks at it, never the loss. `replay` and `replay_labels (m,)` are labelled rows
+    of other tasks, their classes counted from `classes` upwards; only joint training looks at them.
     """
 
     task: str
@@ -52,6 +53,8 @@ class Lesson:
     lower: LowerStates | None = None
     memory: Preprocessed | None = None
     seed: int = 0
+    replay: Preprocessed | None = None
+    replay_labels: IntArray | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError where inputs and labels do not fit each other."""
@@ -65,6 +68,22 @@ class Lesson:
             raise ValueError(
                 f"labels from {self.labels.min()} to {self.labels.max()} "
                 f"for {self.classes} classes of task {self.task!r}"
+            )
+        self._check_replay()
+
+    def _check_replay(self) -> None:
+        if self.replay is None and self.replay_labels is None:
+            return
+        if self.replay is None or self.replay_labels is None:
+            raise ValueError("replay and replay_labels come together; one of them is missing")
+        if len(self.replay) != len(self.replay_labels):
+            raise ValueError(
+                f"{len(self.replay)} replayed inputs, {len(self.replay_labels)} labels"
+            )
+        if len(self.replay_labels) and self.replay_labels.min() < self.classes:
+            raise ValueError(
+                f"replay label {self.replay_labels.min()} is one of the task's own {self.classes} "
+                "classes; count those of other tasks from there upwards"
             )
 
     def lower_states(self, backbone: TrainableBackbone) -> LowerStates:

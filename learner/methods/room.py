@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from backbones import TrainableBackbone
+from learner.errors import Unlearnable
 from learner.eviction import RULES, EvictionContext, attention_error
 from learner.eviction.attention import beside
 from learner.methods.base import Lesson, MethodState
@@ -23,11 +24,17 @@ def make_room(
     """The queue with room for P rows, compressed to (C − 1)·P where it is full, and notes on it.
 
     `eviction` names the rule that really ran, `eviction_error` what it changed in the attention.
+    Raises Unlearnable where the queue is full and nothing may be evicted.
     """
     capacity, queue = config.capacity_rows, state.queue
     keep = capacity - config.rows
     if len(queue) <= keep:
         return PromptQueue(queue.rows, queue.groups, capacity), {}
+    if config.eviction == "none":
+        raise Unlearnable(
+            f"task {lesson.task!r} finds no room: capacity={config.capacity} tasks are learnt and "
+            "eviction='none'; raise capacity or choose an eviction rule"
+        )
     context = eviction_context(lesson, state, config, backbone)
     evicted = RULES[config.eviction](queue.rows, keep, context)
     notes = {"eviction": evicted.rule}
