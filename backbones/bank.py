@@ -76,12 +76,12 @@ class Bank:
             raise ShapeMismatch("cannot concatenate no banks")
         require_same_rows([bank.keys_values.shape[1:] for bank in banks])
         padded = [bank.padded(max(bank.length for bank in banks)) for bank in banks]
-        starts = np.cumsum([0, *(len(bank) for bank in banks)]).tolist()
+        starts = np.cumsum([0, *(len(bank) for bank in banks[:-1])]).tolist()
         return Bank(
             np.concatenate([bank.keys_values for bank in padded]),
             np.concatenate([bank.bias for bank in padded]),
             tuple(
-                r.shifted(s) for s, bank in zip(starts, banks, strict=False) for r in bank.routers
+                r.shifted(s) for s, bank in zip(starts, banks, strict=True) for r in bank.routers
             ),
         )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -14,12 +15,17 @@ import numpy as np
 from backbones.arrays import FloatArray
 from backbones.bank import NEVER, Bank
 from backbones.description import Description
+from backbones.errors import RoutingUnavailable
 from backbones.inputs import Input, Preprocessed
 from backbones.prefix import Prefix
 from backbones.protocol import Backbone, TrainableBackbone
+from backbones.router import Router
 
 CLOSE: Final = 1e-5
 """Largest difference between two ways to compute the same feature in fp32."""
+
+SAME: Final = 1e-6
+"""Largest difference between a row that was routed to and the same row named."""
 
 
 def random_prefix(description: Description, length: int, seed: int, scale: float = 0.3) -> Prefix:
@@ -54,6 +60,9 @@ def check_backbone(
     check_mixed_rows(backbone, batch)
     check_padding(backbone, batch)
     check_threads(backbone, batch)
+    check_layers(backbone, batch)
+    check_routing(backbone, batch)
+    check_several_routers(backbone, batch)
 
 
 def check_trainable(backbone: TrainableBackbone, inputs: Sequence[Input]) -> None:
@@ -64,6 +73,11 @@ def check_trainable(backbone: TrainableBackbone, inputs: Sequence[Input]) -> Non
     for name, one in (("empty", Prefix.empty(backbone.description)), ("a random", prefix)):
         full = backbone.encode(batch, Bank.stack([one]))
         _close(backbone.encode_lower(lower, one), full, f"resumed under {name} prefix")
+        upper = backbone.encode_lower_layers(lower, one)
+        seen = backbone.encode_layers(batch, Bank.stack([one])).pooled
+        assert lower.pooled is not None, "lower states carry what was pooled on the way"
+        _close(np.concatenate([lower.pooled, upper], axis=1), seen, f"layers under {name} prefix")
+        assert np.array_equal(upper[:, -1], backbone.encode_lower(lower, one)), "the last layer"
     sampled = backbone.queries(lower, prefix, per_example=2, seed=0)
     assert len(sampled) == backbone.description.prompted_layers, "one entry per prompted layer"
 
@@ -146,6 +160,76 @@ def check_threads(backbone: Backbone, batch: Preprocessed) -> None:
     assert max(worst) <= CLOSE, f"concurrent passes mix: features differ by {max(worst):.2g}"
 
 
-def _close(got: FloatArray, expected: FloatArray, what: str) -> None:
+def random_router(states: FloatArray, rows: Sequence[int], seed: int) -> Router:
+    """A router of Gaussian weights to `rows`, centred on states (B, K, D) so that it tells them."""
+    weights = np.random.default_rng(seed).standard_normal((*states.shape[1:], len(rows)))
+    bias = -np.tensordot(states.mean(axis=0), weights, axes=2)
+    return Router(weights, bias, np.array(rows))
+
+
+def check_layers(backbone: Backbone, batch: Preprocessed) -> None:
+    """Every layer's pooled state has length 1; no prefix touches the lower ones, or no row."""
+    description = backbone.description
+    plain = backbone.encode_layers(batch)
+    bank = random_bank(description, 31)
+    rows = np.arange(len(batch)) % len(bank)
+    under = backbone.encode_layers(batch, bank, rows)
+    for states, used in ((plain, np.zeros_like(rows)), (under, rows)):
+        assert states.pooled.dtype == np.float32
+        assert states.pooled.shape == (len(batch), description.layers + 1, description.width)
+        norms = np.linalg.norm(states.pooled, axis=2)
+        _close(norms, np.ones_like(norms), "length 1 in every layer")
+        assert states.rows.tolist() == used.tolist(), "the rows named are not the rows told"
+    first = description.first_prompted
+    _close(under.lower(first), plain.lower(first), "below the prompts")
+    assert np.array_equal(plain.features, backbone.encode(batch)), "features without a bank"
+    assert np.array_equal(under.features, backbone.encode(batch, bank, rows)), "features"
+    assert len(backbone.encode_layers(batch[:0])) == 0
+
+
+def check_routing(backbone: Backbone, batch: Preprocessed) -> None:
+    """A routed example goes where `Router.choose` says, and gets what that row gives it."""
+    description = backbone.description
+    states = backbone.encode_layers(batch).lower(description.first_prompted)
+    router = random_router(states, (3, 1, 2), 41)
+    bank = replace(random_bank(description, 43), routers=(router,))
+    asked = np.full(len(batch), -1)
+    chosen = router.choose(states)
+    assert len(set(chosen.tolist())) > 1, "the inputs are too alike to tell routes apart"
+    routed = backbone.encode_layers(batch, bank, asked)
+    assert routed.rows.tolist() == chosen.tolist(), "the pass routes otherwise than numpy"
+    _close(routed.features, backbone.encode(batch, bank, chosen), "routed and named", SAME)
+    empty = Bank.stack([Prefix.empty(description)] * len(bank))
+    nowhere = backbone.encode_layers(batch, replace(empty, routers=(router,)), asked)
+    assert np.array_equal(nowhere.features, backbone.encode(batch)), "routed to empty prefixes"
+    assert nowhere.rows.tolist() == chosen.tolist(), "a router of empty prefixes tells rows"
+    for row in (-1, -2):
+        known = bank if row == -2 else replace(bank, routers=())
+        try:
+            backbone.encode(batch, known, np.full(len(batch), row))
+        except RoutingUnavailable:
+            continue
+        raise AssertionError(f"a row of {row} without its router is not refused")
+
+
+def check_several_routers(backbone: Backbone, batch: Preprocessed) -> None:
+    """Named and routed examples of two versions share a pass as if each were alone."""
+    states = backbone.encode_layers(batch).lower(backbone.description.first_prompted)
+    banks = [
+        replace(random_bank(backbone.description, seed), routers=(random_router(states, r, seed),))
+        for seed, r in ((51, (1, 2)), (52, (0, 3, 1)))
+    ]
+    both = Bank.concat(banks)
+    rows = np.array([-1, -2, 5])[np.arange(len(batch)) % 3]
+    mixed = backbone.encode_layers(batch, both, rows)
+    for index, row in enumerate(rows.tolist()):
+        own, asked, shift = (banks[0], row, 0) if row == -1 else (banks[1], -1, len(banks[0]))
+        asked = asked if row < 0 else row - shift
+        alone = backbone.encode_layers(batch.select([index]), own, np.array([asked]))
+        assert mixed.rows[index] == alone.rows[0] + shift, f"example {index}, row {row}"
+        _close(mixed.features[index], alone.features[0], f"example {index} of several versions")
+
+
+def _close(got: FloatArray, expected: FloatArray, what: str, most: float = CLOSE) -> None:
     worst = float(np.abs(got - expected).max(initial=0.0))
-    assert worst <= CLOSE, f"{what}: features differ by {worst:.2g}, more than {CLOSE}"
+    assert worst <= most, f"{what}: features differ by {worst:.2g}, more than {most}"

@@ -1,4 +1,4 @@
-"""Routing inside a pass: the device's side of routers, and the choice at the first prompted layer."""
+"""Routing inside a pass: a bank's routers as the device sees them."""
 
 from __future__ import annotations
 

@@ -77,6 +77,8 @@ def test_bf16_is_close_and_its_copy_shares_the_lower_layers(folder: Path) -> Non
     (gradient,) = torch.autograd.grad(features[:, 0].sum(), [leaf.keys_values])
     assert gradient.dtype == torch.float32
     expected = half.encode(batch, Bank.stack([prefix]))
+    rough = half.encode_lower_layers(half.lower(batch), prefix, half=True)[:, -1]
+    assert 1e-6 < np.abs(rough - expected).max() < 0.05
     assert np.abs(features.detach().numpy() - expected).max() < 0.05
     assert np.array_equal(half.encode(batch), before), "the served model was changed"
     own = {id(p) for p in half._encoder.model.parameters()}
