@@ -162,7 +162,8 @@ def check_threads(backbone: Backbone, batch: Preprocessed) -> None:
 
 def random_router(states: FloatArray, rows: Sequence[int], seed: int) -> Router:
     """A router of Gaussian weights to `rows`, centred on states (B, K, D) so that it tells them."""
-    weights = np.random.default_rng(seed).standard_normal((*states.shape[1:], len(rows)))
+    shape = (*states.shape[1:], len(rows))
+    weights = np.random.default_rng(seed).standard_normal(shape, np.float32)
     bias = -np.tensordot(states.mean(axis=0), weights, axes=2)
     return Router(weights, bias, np.array(rows))
 

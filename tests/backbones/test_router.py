@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from backbones import Bank, Input, LayerStates, Prefix, Router, RoutingUnavailable, ShapeMismatch
+from backbones import (
+    Bank,
+    FloatArray,
+    Input,
+    LayerStates,
+    Prefix,
+    Router,
+    RoutingUnavailable,
+    ShapeMismatch,
+)
 from backbones.checks import random_bank, random_prefix, random_router
 from backbones.lower import LowerStates
 from backbones.text.backbone import TorchTextBackbone
 from tests.backbones.models import INPUTS
 
 
+def zeros(*shape: int) -> FloatArray:
+    return np.zeros(shape, np.float32)
+
+
 def router(*rows: int) -> Router:
     draw = np.random.default_rng(len(rows))
-    return Router(draw.standard_normal((3, 32, len(rows))), np.zeros(len(rows)), np.array(rows))
+    return Router(
+        draw.standard_normal((3, 32, len(rows)), np.float32), zeros(len(rows)), np.array(rows)
+    )
 
 
 def test_the_best_route_names_the_row() -> None:
-    weights = np.zeros((1, 2, 3))
+    weights = zeros(1, 2, 3)
     weights[0, 0, 1] = weights[0, 1, 2] = 1.0
-    one = Router(weights, np.array([0.5, 0.0, 0.0]), np.array([7, 4, 9]))
+    one = Router(weights, np.array([0.5, 0.0, 0.0], np.float32), np.array([7, 4, 9]))
     states = np.array([[[1.0, 0.0]], [[0.0, 1.0]], [[0.1, 0.2]]], np.float32)
     assert one.choose(states).tolist() == [4, 9, 7]
     assert one.shifted(2).choose(states).tolist() == [6, 11, 9]
@@ -43,7 +60,7 @@ def test_the_best_route_names_the_row() -> None:
     ],
 )
 def test_what_is_no_router_is_refused(
-    weights: np.ndarray, bias: np.ndarray, rows: np.ndarray
+    weights: NDArray[Any], bias: NDArray[Any], rows: NDArray[Any]
 ) -> None:
     with pytest.raises(ShapeMismatch):
         Router(weights, bias, rows)
@@ -54,7 +71,7 @@ def test_a_bank_checks_its_routers(bert: TorchTextBackbone) -> None:
     batch = bert.preprocess(INPUTS)
     with pytest.raises(ShapeMismatch, match="leads to row 4, and the bank has 4"):
         bert.encode(batch, replace(bank, routers=(router(0, 4),)))
-    foreign = Router(np.zeros((2, 32, 1)), np.zeros(1), np.array([0]))
+    foreign = Router(zeros(2, 32, 1), zeros(1), np.array([0]))
     with pytest.raises(ShapeMismatch, match=r"needs \(3, 32, R\)"):
         bert.encode(batch, replace(bank, routers=(foreign,)))
     with pytest.raises(RoutingUnavailable, match="router 1 to choose, and the bank has 1"):
@@ -94,14 +111,14 @@ def test_half_is_fp32_where_training_is(bert: TorchTextBackbone) -> None:
 
 
 def test_states_are_selected_and_concatenated() -> None:
-    states = LayerStates(np.arange(12.0).reshape(3, 2, 2), np.array([4, 5, 6]))
+    states = LayerStates(np.arange(12, dtype=np.float32).reshape(3, 2, 2), np.array([4, 5, 6]))
     assert states.features.tolist() == [[2, 3], [6, 7], [10, 11]]
     assert states.lower(0).shape == (3, 1, 2)
     joined = LayerStates.concat([states.select([2]), states.select([0, 1])])
     assert joined.rows.tolist() == [6, 4, 5]
     assert joined.pooled[0].tolist() == states.pooled[2].tolist()
     with pytest.raises(ShapeMismatch, match="not"):
-        LayerStates(np.zeros((2, 3, 4)), np.zeros(3, np.int64))
+        LayerStates(zeros(2, 3, 4), np.zeros(3, np.int64))
     with pytest.raises(ShapeMismatch, match="one common"):
         LayerStates.concat([])
 
