@@ -68,7 +68,7 @@ def run_cost(
         training, refresh = _cpu_seconds(store)
         loader = SnapshotLoader(store, backbone)
         early, late = (loader.load(live[number - 1]) for number in (EARLY, LATE))
-        texts = [text for text, _ in stream.tasks[0].test]
+        texts = [example.text for example in stream.tasks[0].test]
         quick, slow = _request_seconds(backbone, early, late, texts)
     first, last = _around(training, EARLY), _around(training, LATE)
     return CostResult(

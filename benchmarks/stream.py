@@ -95,9 +95,10 @@ def run_stream(
 def as_batch(task: StreamTask) -> Batch:
     """A stream's task as one POST would carry it."""
     examples = tuple(
-        Example(id=str(i), label=label, text=text) for i, (text, label) in enumerate(task.train)
+        Example(id=str(i), label=one.label, text=one.text, text_pair=one.text_pair)
+        for i, one in enumerate(task.train)
     )
-    body = "".join(f"{e.label}\n{e.text}\n" for e in examples)
+    body = "".join(f"{e.label}\n{e.text}\n{e.text_pair or ''}\n" for e in examples)
     return Batch(
         id=batch_id(),
         task=task.name,

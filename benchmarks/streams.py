@@ -14,20 +14,28 @@ from pathlib import Path
 
 import orjson
 
-Row = tuple[str, str]
-
 
 class UnknownDataset(ValueError):
     """The folder holds no data set of a form this reader knows."""
 
 
 @dataclass(frozen=True)
+class Example:
+    """One row: a text or a pair of texts, and the name of its class."""
+
+    text: str
+    label: str
+    text_pair: str | None = None
+
+
+@dataclass(frozen=True)
 class StreamTask:
-    """One task of a stream: rows are (text, label)."""
+    """One task of a stream. dataset: the data set it was made from ("" where there is none)."""
 
     name: str
-    train: tuple[Row, ...]
-    test: tuple[Row, ...]
+    train: tuple[Example, ...]
+    test: tuple[Example, ...]
+    dataset: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,8 +52,8 @@ class Dataset:
     """Rows as read, before any seed has touched them."""
 
     name: str
-    train: tuple[Row, ...]
-    test: tuple[Row, ...]
+    train: tuple[Example, ...]
+    test: tuple[Example, ...]
     domains: dict[str, tuple[str, ...]] | None
 
     @classmethod
@@ -62,8 +70,8 @@ class Dataset:
         domains = raw.get("domains")
         return cls(
             name=folder.name,
-            train=tuple((text, label) for text, label in raw["train"]),
-            test=tuple((text, label) for text, label in raw["test"]),
+            train=tuple(Example(text, label) for text, label in raw["train"]),
+            test=tuple(Example(text, label) for text, label in raw["test"]),
             domains={k: tuple(v) for k, v in domains.items()} if domains else None,
         )
 
@@ -77,7 +85,7 @@ class Dataset:
     def _groups(self, tasks: int, rng: random.Random) -> list[tuple[str, tuple[str, ...]]]:
         if self.domains is not None and len(self.domains) == tasks:
             return sorted(self.domains.items())
-        classes = sorted({label for _, label in self.train})
+        classes = sorted({example.label for example in self.train})
         rng.shuffle(classes)
         if not 1 <= tasks <= len(classes):
             raise UnknownDataset(
@@ -89,11 +97,12 @@ class Dataset:
         self, group: tuple[str, tuple[str, ...]], shots: int, rng: random.Random
     ) -> StreamTask:
         name, classes = group
-        train: list[Row] = []
+        train: list[Example] = []
         for label in classes:
-            of_label = [row for row in self.train if row[1] == label]
+            of_label = [row for row in self.train if row.label == label]
             rng.shuffle(of_label)
             train += of_label[:shots]
         rng.shuffle(train)
         wanted = set(classes)
-        return StreamTask(name, tuple(train), tuple(r for r in self.test if r[1] in wanted))
+        test = tuple(row for row in self.test if row.label in wanted)
+        return StreamTask(name, tuple(train), test, self.name)

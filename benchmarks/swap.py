@@ -109,7 +109,7 @@ def prepare(store_path: Path) -> tuple[int, int]:
     learner.start()
     versions = []
     for lesson in lessons()[:2]:
-        store.intake.accept(as_batch(lesson))
+        store.intake.accept(as_batch(lesson.as_task()))
         while learner.step():
             pass
         versions.append(store.timeline().live or 0)

@@ -28,10 +28,10 @@ def test_classes_are_dealt_into_tasks_with_their_shots(dataset: Dataset) -> None
     stream = dataset.stream(tasks=3, shots=4, seed=0)
     assert [len(task.train) for task in stream.tasks] == [8, 8, 8]
     assert [len(task.test) for task in stream.tasks] == [6, 6, 6]
-    dealt = {label for task in stream.tasks for _, label in task.train}
+    dealt = {one.label for task in stream.tasks for one in task.train}
     assert len(dealt) == 6
     for task in stream.tasks:
-        assert {label for _, label in task.test} == {label for _, label in task.train}
+        assert {one.label for one in task.test} == {one.label for one in task.train}
 
 
 def test_a_seed_fixes_everything_and_another_changes_it(dataset: Dataset) -> None:

@@ -1,0 +1,59 @@
+"""Streams with a name, made from several data sets below one folder."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.cl_tasks import SingleTask
+from benchmarks.streams import Dataset, Stream, StreamTask
+
+NLP7 = ("SST-2", "QQP", "RTE", "agnews", "amazon", "yahoo", "WiC")
+CL_ORDER = (
+    *("MNLI", "CB", "WiC", "COPA", "QQP", "BoolQA", "RTE"),
+    *("amazon", "SST-2", "dbpedia", "agnews", "yahoo"),
+)
+"""Order 4 of the CL benchmark's 15 tasks; IMDB, Yelp and MultiRC lack test rows here."""
+SHOTS = 64
+FEWER_SHOTS = {"yahoo": 32}
+INTENT_SHOTS = 16
+INTENTS = {"banking77": 7, "clinc150": 10}
+"""Tasks that each intent data set is dealt into."""
+
+
+def nlp7(data: Path, seed: int) -> Stream:
+    """Sentiment, paraphrase, entailment, topics, stars, questions and word sense."""
+    return Stream("nlp7", seed, _shuffled(_single_tasks(data, NLP7, seed), seed))
+
+
+def mixed(data: Path, seed: int) -> Stream:
+    """nlp7 and both intent data sets, interleaved."""
+    tasks = _single_tasks(data, NLP7, seed)
+    for name, count in INTENTS.items():
+        dealt = Dataset.load(data / name).stream(tasks=count, shots=INTENT_SHOTS, seed=seed)
+        tasks += [replace(task, name=f"{name}-{task.name}") for task in dealt.tasks]
+    return Stream("mixed", seed, _shuffled(tasks, seed))
+
+
+def cl12(data: Path, seed: int) -> Stream:
+    """The CL benchmark's long order without the three tasks that have no test rows here."""
+    return Stream("cl12", seed, tuple(_single_tasks(data, CL_ORDER, seed)))
+
+
+NAMED: dict[str, Callable[[Path, int], Stream]] = {"nlp7": nlp7, "mixed": mixed, "cl12": cl12}
+"""What `--stream` may name: from the folder of all data and a seed to the stream."""
+
+
+def _single_tasks(data: Path, names: Sequence[str], seed: int) -> list[StreamTask]:
+    return [
+        SingleTask.load(data, name).deal(shots=FEWER_SHOTS.get(name, SHOTS), seed=seed)
+        for name in names
+    ]
+
+
+def _shuffled(tasks: Sequence[StreamTask], seed: int) -> tuple[StreamTask, ...]:
+    order = list(tasks)
+    random.Random(seed).shuffle(order)
+    return tuple(order)
