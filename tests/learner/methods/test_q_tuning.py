@@ -191,6 +191,28 @@ def test_an_option_changes_what_is_learnt(
     assert not same(plain[1].served, other[1].served)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"reweighing": False},
+        {"shared_rows": 0},
+        {"retention": 0.5},
+        {"capacity": 2},
+        {"eviction": "merge"},
+        {"eviction": "fifo"},
+        {"form": "tokens", "eviction": "merge"},
+    ],
+    ids=lambda options: "-".join(f"{name}={value}" for name, value in options.items()),
+)
+def test_every_switch_of_an_ablation_changes_the_trained_state(
+    options: dict[str, object], tiny: TorchTextBackbone, lesson: MakeLesson
+) -> None:
+    tasks = [lesson(task, count=12) for task in ("a", "bb", "ccc", "dddd")]
+    whole, without = (learn(quick(**chosen), tiny, tasks)[-1] for chosen in ({}, options))
+    assert not same(whole.served, without.served)
+    assert quick(**options).digest != quick().digest
+
+
 def test_tokens_are_the_same_algebra(tiny: TorchTextBackbone, lesson: MakeLesson) -> None:
     method = quick(form="tokens", eviction="merge")
     states = learn(method, tiny, [lesson(task) for task in ("a", "bb", "ccc", "dddd")])
