@@ -8,17 +8,21 @@ from learner.heads.linear import LinearHead
 from learner.heads.mixture import MixtureHead
 from learner.heads.novelty import Novelty, fit_novelty
 from learner.heads.projected import ProjectedHead
+from learner.heads.viewed import FittedViewed, ViewedHead, fit_viewed
 
 __all__ = [
     "FittedHead",
+    "FittedViewed",
     "Head",
     "HeadConfig",
     "LinearHead",
     "MixtureHead",
     "Novelty",
     "ProjectedHead",
+    "ViewedHead",
     "fit_head",
     "fit_novelty",
+    "fit_viewed",
     "load_head",
     "split_tensors",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from learner.arrays import FloatArray, IntArray
 from learner.heads.calibration import Quality, fit_temperature, fit_weights
@@ -37,6 +38,9 @@ class FittedHead:
     classes: tuple[str, ...]
     chosen: str  # the kind: lda, ridge, logistic, nearest or mixture
     qualities: Mapping[str, Quality] = field(default_factory=dict)  # on held-out rows, by kind
+    setting: float | None = None  # the ridge penalty or LDA's shrinkage that was chosen
+    held_out: FloatArray | None = None  # (J, C) calibrated log-posteriors of the judged rows
+    judged: Indices | None = None  # (J,) which rows those are
 
     @property
     def quality(self) -> Quality | None:
@@ -50,19 +54,30 @@ def fit_head(
     classes: Sequence[str],
     config: HeadConfig | None = None,
     warm: FittedHead | None = None,
+    judges: NDArray[np.bool_] | None = None,
 ) -> FittedHead:
     """The best head for features (N, D) whose labels (N,) index `classes`.
 
     All kinds are judged, their settings chosen and their temperatures fitted on the same
     stratified folds. warm: an earlier fit to start logistic regression from; the optimum is the
-    same.
+    same. judges: (N,) which rows may be held out to judge; None: all.
     Raises ValueError for no rows, a class without rows, and what `check_rows` refuses.
     """
-    bench = _Bench.of(np.asarray(features, np.float32), labels, classes, config or HeadConfig())
+    bench = _Bench.of(
+        np.asarray(features, np.float32), labels, classes, config or HeadConfig(), judges
+    )
     trials = bench.trials(warm)
     best = _best(trials)
     qualities = {trial.kind: trial.quality for trial in trials if trial.quality}
-    return FittedHead(best.head, tuple(classes), best.kind, qualities)
+    return FittedHead(
+        best.head,
+        tuple(classes),
+        best.kind,
+        qualities,
+        best.setting,
+        best.held_out,
+        bench.folds.judged,
+    )
 
 
 @dataclass(frozen=True)
@@ -71,6 +86,7 @@ class _Trial:
     head: LinearHead | ProjectedHead | MixtureHead  # calibrated
     held_out: FloatArray  # (J, C) calibrated log-posteriors of the judged rows
     quality: Quality | None
+    setting: float | None = None
 
 
 def _best(trials: Sequence[_Trial]) -> _Trial:
@@ -100,13 +116,18 @@ class _Bench:
 
     @classmethod
     def of(
-        cls, features: FloatArray, labels: IntArray, classes: Sequence[str], config: HeadConfig
+        cls,
+        features: FloatArray,
+        labels: IntArray,
+        classes: Sequence[str],
+        config: HeadConfig,
+        may_judge: NDArray[np.bool_] | None = None,
     ) -> _Bench:
         labels = check_rows(features, labels, len(classes))
         statistics = ClassStatistics.of(features, labels, classes)
         check_nonempty(statistics)
         count = config.folds or (5 if len(labels) <= _MANY_ROWS else 3)
-        folds = Folds.stratified(labels, count, config.seed, config.judged_rows)
+        folds = Folds.stratified(labels, count, config.seed, config.judged_rows, may_judge)
         return cls(features, labels, statistics, folds, config)
 
     @property
@@ -127,14 +148,20 @@ class _Bench:
         if kind == "auto" and not len(self.judges):
             return [self.logistic(warm) if self.logistic_fits() else self.lda()]
         if kind == "auto" and not self.logistic_fits():
-            return [self.lda(), self.ridge()]
+            return [self.lda(), self.ridge()] if self.lda_fits() else [self.ridge()]
         members = [self.logistic(warm), self.ridge()]
         mixture = self.mixture(members)
-        return [mixture] if kind == "mixture" else [self.lda(), *members, mixture]
+        if kind == "mixture":
+            return [mixture]
+        return [*([self.lda()] if self.lda_fits() else []), *members, mixture]
+
+    def lda_fits(self) -> bool:
+        """Whether the features are narrow enough for `auto` to try LDA."""
+        return bool(self.features.shape[1] <= self.config.lda_width)
 
     def logistic_fits(self) -> bool:
         """Whether logistic regression is cheap enough for `auto`."""
-        return self.features.size * self.classes <= self.config.logistic_limit
+        return bool(self.features.size * self.classes <= self.config.logistic_limit)
 
     def nearest(self) -> _Trial:
         scores = held_out_nearest(self.features, self.labels, self.statistics, self.folds)
@@ -146,11 +173,11 @@ class _Bench:
         shrinkages = SHRINKAGES if fixed is None else (fixed,)
         held_out = held_out_lda(*rows, self.folds, shrinkages)
         if not len(self.judges):
-            return self.calibrated("lda", fit_lda(self.statistics, fixed), held_out[0])
+            return self.calibrated("lda", fit_lda(self.statistics, fixed), held_out[0], fixed)
         losses = [self.loss(scores) for scores in held_out]
         best = losses.index(min(losses))
         head = fit_lda(self.statistics, shrinkages[best])
-        return self.calibrated("lda", head, held_out[best])
+        return self.calibrated("lda", head, held_out[best], shrinkages[best])
 
     def ridge(self) -> _Trial:
         config = self.config
@@ -158,11 +185,11 @@ class _Bench:
         fit = fit_ridge(
             self.features, self.labels, self.classes, projection, self.folds, config.penalty
         )
-        return self.calibrated("ridge", fit.head, fit.held_out)
+        return self.calibrated("ridge", fit.head, fit.held_out, fit.penalty)
 
     def logistic(self, warm: FittedHead | None) -> _Trial:
         rows, penalty = (self.features, self.labels, self.classes), self.config.inverse_penalty
-        start = _warm_start(warm, self.statistics.classes)
+        start = warm_start(warm, self.statistics.classes)
         head = fit_logistic(*rows, penalty, self.config.iterations, start)
         return self.calibrated("logistic", head, held_out_logistic(*rows, self.folds, penalty))
 
@@ -170,22 +197,33 @@ class _Bench:
         held_out = np.stack([trial.held_out for trial in members])
         weights = fit_weights(held_out, self.judges)
         head = MixtureHead(tuple(trial.head for trial in members), weights)
-        return self.trial("mixture", head, log_softmax(np.tensordot(weights, held_out, axes=1)))
+        pooled = log_softmax(np.tensordot(weights, held_out, axes=1))
+        return self.trial("mixture", head, pooled, members[1].setting)
 
-    def calibrated(self, kind: str, head: LinearHead | ProjectedHead, scores: FloatArray) -> _Trial:
+    def calibrated(
+        self,
+        kind: str,
+        head: LinearHead | ProjectedHead,
+        scores: FloatArray,
+        setting: float | None = None,
+    ) -> _Trial:
         """With the temperature that the held-out scores (J, C) ask for."""
         judges = self.judges
         temperature = (
             fit_temperature(scores, judges) if len(judges) else _UNJUDGED_TEMPERATURES[kind]
         )
         held_out = log_softmax(scores / np.float32(temperature))
-        return self.trial(kind, replace(head, temperature=temperature), held_out)
+        return self.trial(kind, replace(head, temperature=temperature), held_out, setting)
 
     def trial(
-        self, kind: str, head: LinearHead | ProjectedHead | MixtureHead, held_out: FloatArray
+        self,
+        kind: str,
+        head: LinearHead | ProjectedHead | MixtureHead,
+        held_out: FloatArray,
+        setting: float | None,
     ) -> _Trial:
-        judges = self.judges
-        return _Trial(kind, head, held_out, Quality.of(held_out, judges) if len(judges) else None)
+        quality = Quality.of(held_out, self.judges) if len(self.judges) else None
+        return _Trial(kind, head, held_out, quality, setting)
 
     def loss(self, scores: FloatArray) -> float:
         """The NLL of held-out scores (J, C) at their best temperature."""
@@ -197,7 +235,7 @@ class _Bench:
         return self.labels[self.folds.judged]
 
 
-def _warm_start(warm: FittedHead | None, classes: Sequence[str]) -> LinearHead | None:
+def warm_start(warm: FittedHead | None, classes: Sequence[str]) -> LinearHead | None:
     """The logistic weights of an earlier fit, by class name; zeros for classes it did not know."""
     if warm is None or warm.chosen not in ("logistic", "mixture"):
         return None

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 Kind = Literal["auto", "lda", "ridge", "logistic", "nearest", "mixture"]
+Views = Literal["auto", "last", "upper", "all"]
+Pairs = Literal["auto", "joined", "apart"]
 
 
 @dataclass(frozen=True)
@@ -13,7 +15,8 @@ class HeadConfig:
     """Settings of `fit_head`; raises ValueError for values that make no head.
 
     kind: `auto` takes the best of lda, ridge, logistic and mixture on held-out rows; `mixture` is
-    logistic and ridge pooled.
+    logistic and ridge pooled. views: the layers a head looks at, and pairs: whether also at the two
+    texts of a pair apart; `auto` by held-out rows (`fit_viewed` only).
     """
 
     kind: Kind = "auto"
@@ -27,7 +30,16 @@ class HeadConfig:
     judged_rows: int = 4096  # at most so many held-out rows judge the kinds
     logistic_limit: float = 5e8  # auto leaves logistic out above this N · C · D (about 2 s)
 
+    lda_width: int = 1024  # auto leaves lda out for wider features (eigenvectors cost their cube)
+    views: Views = "auto"
+    pairs: Pairs = "auto"
+
     def __post_init__(self) -> None:
+        for name, known in (("views", get_args(Views)), ("pairs", get_args(Pairs))):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(known)}; got {getattr(self, name)!r}"
+                )
         if self.kind not in get_args(Kind):
             raise ValueError(f"kind must be one of {', '.join(get_args(Kind))}; got {self.kind!r}")
         least = {"projection": 1, "seed": 0, "iterations": 1, "judged_rows": 1}

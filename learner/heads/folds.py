@@ -36,15 +36,25 @@ class Folds:
     judged: Indices  # (J,) the rows that judge, rising
 
     @classmethod
-    def stratified(cls, labels: IntArray, count: int, seed: int, most: int) -> Folds:
-        """`count` folds of rows with these labels (N,), at most `most` of which judge."""
+    def stratified(
+        cls,
+        labels: IntArray,
+        count: int,
+        seed: int,
+        most: int,
+        judges: NDArray[np.bool_] | None = None,
+    ) -> Folds:
+        """`count` folds of rows with these labels (N,), at most `most` of which judge.
+
+        judges: (N,) which rows may; None: all.
+        """
         draw = np.random.Generator(np.random.Philox(seed))
         order = np.lexsort((draw.permutation(len(labels)), labels))
         sizes = np.bincount(labels)
         rank = np.empty(len(labels), np.intp)
         rank[order] = np.arange(len(labels)) - (np.cumsum(sizes) - sizes)[labels[order]]
         of_row = np.where(sizes[labels] > 1, rank % count, -1)
-        judged = np.flatnonzero(of_row >= 0)
+        judged = np.flatnonzero(of_row >= 0 if judges is None else (of_row >= 0) & judges)
         if len(judged) > most:
             judged = np.sort(draw.choice(judged, most, replace=False))
         return cls(of_row, judged)

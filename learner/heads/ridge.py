@@ -47,17 +47,19 @@ def fit_ridge(
     error of the held-out rows falls (it has one valley); without judged rows, the first.
     """
     rows = _Rows(features, np.eye(classes, dtype=np.float32)[labels], projection)
-    form: _Form = _Dual(rows) if len(features) < projection.shape[1] else _Primal(rows)
-    chosen, held_out = _search(form, rows, folds, PENALTIES if penalty is None else (penalty,))
+    form: _Solved = _Dual(rows) if len(features) < projection.shape[1] else _Primal(rows)
+    chosen, held_out = best_penalty(
+        form, rows.targets, folds, PENALTIES if penalty is None else (penalty,)
+    )
     head = ProjectedHead(projection, form.weights(chosen), np.zeros(classes, np.float32))
     return RidgeFit(head, held_out, chosen)
 
 
-def _search(
-    form: _Form, rows: _Rows, folds: Folds, penalties: Iterable[float]
+def best_penalty(
+    form: Form, wanted: FloatArray, folds: Folds, penalties: Iterable[float]
 ) -> tuple[float, FloatArray]:
-    """The best penalty and its held-out scores (J, C)."""
-    targets = rows.targets[folds.judged]
+    """The best penalty for targets (N, C) and its held-out scores (J, C)."""
+    targets = wanted[folds.judged]
     best: tuple[float, FloatArray] | None = None
     least = np.inf
     for penalty in penalties:
@@ -89,31 +91,42 @@ class _Rows:
             yield self.hidden(block), self.targets[block]
 
 
-class _Form(Protocol):
+class Form(Protocol):
+    """Ridge regression in one of its two forms."""
+
     def scores(
         self, penalty: float, kept: Indices, left_out: Indices, asked: Indices
     ) -> FloatArray:
         """Scores (A, C) of the rows asked, by a fit on the rows kept: all but those left out."""
 
+
+class _Solved(Form, Protocol):
     def weights(self, penalty: float) -> FloatArray:
         """(M, C) of the fit on all rows."""
 
 
-class _Dual:
-    """W = Hᵀ α with α = (K + λI)⁻¹ Y and K = H Hᵀ: rows are left out by leaving out of K."""
+class KernelForm:
+    """α = (K + λI)⁻¹ Y for a kernel K (N, N): rows are left out by leaving out of K."""
 
-    def __init__(self, rows: _Rows) -> None:
-        self.targets = rows.targets
-        self.hidden = rows.hidden(slice(None))
-        self.kernel: FloatArray = self.hidden @ self.hidden.T
+    def __init__(self, kernel: FloatArray, targets: FloatArray) -> None:
+        self.kernel, self.targets = kernel, targets
         self.energy = float(np.trace(self.kernel)) / len(self.kernel) or 1.0
 
     def scores(
         self, penalty: float, kept: Indices, left_out: Indices, asked: Indices
     ) -> FloatArray:
+        """See `Form`."""
         alpha = _solve(self.kernel[np.ix_(kept, kept)], penalty * self.energy, self.targets[kept])
         scores: FloatArray = self.kernel[np.ix_(asked, kept)] @ alpha
         return scores
+
+
+class _Dual(KernelForm):
+    """W = Hᵀ α with K = H Hᵀ."""
+
+    def __init__(self, rows: _Rows) -> None:
+        self.hidden = rows.hidden(slice(None))
+        super().__init__(self.hidden @ self.hidden.T, rows.targets)
 
     def weights(self, penalty: float) -> FloatArray:
         alpha = _solve(self.kernel.copy(), penalty * self.energy, self.targets)
