@@ -1,0 +1,1 @@
+"""Other systems that learn new classes, on the same streams and by the same procedure."""
