@@ -38,8 +38,7 @@ def refit_head(
     """
     rows = np.asarray(features, np.float32)
     own = check_rows(rows, labels, len(classes))
-    statistics = ClassStatistics.of(rows, own, classes)
-    check_nonempty(statistics)
+    check_nonempty(ClassStatistics.of(rows[:, :1], own, classes))
 
     def solved(old: Head, kind: str) -> Head:
         if isinstance(old, MixtureHead):
@@ -55,9 +54,9 @@ def refit_head(
 
     def _linear(kind: str) -> LinearHead:
         if kind == "lda":
-            return fit_lda(statistics, known.setting)
+            return fit_lda(ClassStatistics.of(rows, own, classes), known.setting)
         if kind == "nearest":
-            return fit_nearest(statistics)
+            return fit_nearest(ClassStatistics.of(rows, own, classes))
         start = warm_start(known, classes)
         return fit_logistic(rows, own, len(classes), config.inverse_penalty, _ITERATIONS, start)
 

@@ -17,7 +17,7 @@ from learner.view import View, views_of
 _MOST_ROWS = 2048  # compared on; the solves cost their cube
 _FOLDS = 3
 _PENALTIES = (0.03, 0.1, 0.3, 1.0)  # in units of the mean row energy
-_TIE = 1.0  # views within so many standard errors of the best count as equal
+_TIE = 1.0  # standard errors of the difference, as between kinds
 
 
 def candidates(seen: Seen, config: HeadConfig) -> list[View]:
@@ -43,9 +43,10 @@ def best_view(
 
     Judged by dual ridge regression of one-hot labels on at most `_MOST_ROWS` rows. The error is
     that of the *difference*: the root of how many rows one view has right and the other wrong.
+    Views on which `auto` would have to leave logistic regression out do not compete.
     judges: (N,) which rows may judge. Where none can, the simplest view.
     """
-    views = candidates(seen, config)
+    views = _affordable(candidates(seen, config), seen, classes, config)
     rows = _even(labels, _MOST_ROWS)
     allowed = None if judges is None else judges[rows]
     own = labels[rows]
@@ -63,6 +64,15 @@ def best_view(
         for view, hits in zip(views, right, strict=True)
         if best.sum() - hits.sum() <= _TIE * (best != hits).sum() ** 0.5
     )
+
+
+def _affordable(views: list[View], seen: Seen, classes: int, config: HeadConfig) -> list[View]:
+    """The views logistic regression can afford, else the simplest; all where a kind is named."""
+    if config.kind != "auto":
+        return views
+    cost = len(seen) * classes
+    kept = [v for v in views if cost * v(seen.take([0])).shape[1] <= config.logistic_limit]
+    return kept or views[:1]
 
 
 def _even(labels: IntArray, most: int) -> Indices:
