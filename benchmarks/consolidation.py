@@ -44,9 +44,9 @@ ONE_FOR_TWO = 10
 class ConsolidationRow:
     """One case on one seed; accuracies are means over tasks, fractions.
 
-    routed and task_given: heads stored from the old prompts; refitted: the same with heads
-    fitted on the kept rows under the new. cosine: of kept rows' features to those under their own
-    prompts.
+    routed and task_given: heads stored from the old prompts, without prompts those fitted on all
+    rows without; refitted: heads fitted on the kept rows under the new. cosine: of the features of
+    kept rows to those under their own prompts.
     """
 
     seed: int
@@ -76,9 +76,15 @@ class SevenPrompts:
 
     @cached_property
     def heads(self) -> list[LinearHead]:
-        """Logistic regressions on all training rows under the task's own prompt."""
-        features = [seen(self.backbone, t.train, t.prompt.to_prefix()) for t in self.tasks]
-        return [_fit(f, t.labels, t) for f, t in zip(features, self.tasks, strict=True)]
+        """What is stored beside the prompts."""
+        return self.heads_under(self.prompts)
+
+    def heads_under(self, prefixes: Sequence[Prefix]) -> list[LinearHead]:
+        """Logistic regressions on all training rows, each task under its prefix."""
+        return [
+            _fit(seen(self.backbone, task.train, prefix), task.labels, task)
+            for task, prefix in zip(self.tasks, prefixes, strict=True)
+        ]
 
     @cached_property
     def routes(self) -> list[IntArray]:
@@ -137,7 +143,8 @@ class SevenPrompts:
         new = [_fit(f, t.labels[t.kept], t) for f, t in zip(kept, self.tasks, strict=True)]
         cosines = [(a * b).sum(axis=1).mean() for a, b in zip(kept, self.teachers, strict=True)]
         hits = [np.mean(routes == i) for i, routes in enumerate(self.routes)]
-        marks = (*self._marks(test, self.heads), *self._marks(test, new))
+        stored = self.heads_under(prefixes) if case == "frozen" else self.heads
+        marks = (*self._marks(test, stored), *self._marks(test, new))
         means = float(np.mean(cosines)), float(np.mean(hits))
         return ConsolidationRow(self.seed, case, *marks, *means, pair, spent)
 

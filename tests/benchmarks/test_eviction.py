@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,9 +49,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def _plain(one: str, other: str) -> str:
+    return f"{one} {other}"
+
+
 def _rows(name: str, start: int) -> list[tuple[str, str]]:
     """Four rows of each label from `start`; the label's own word tells it."""
-    form = TEXTS.get(name, lambda one, other: f"{one} {other}")
+    form = TEXTS.get(name, _plain)
     place = NLP7.index(name)
     return [
         (form(f"{WORDS[place]} {WORDS[i]}", f"{WORDS[7 + j]} {WORDS[i + 1]}"), label)
@@ -85,16 +90,23 @@ def test_eviction_is_measured_resumed_and_reported(
     tmp_path: Path, data: Path, prompts: Path, tiny_folder: Path
 ) -> None:
     path = tmp_path / "rows.json"
-    settings = {"backbone": str(tiny_folder), "json_path": path, "prompts": prompts}
-    rows = eviction.run([0], data, rules=["merge", "fifo"], **settings)
+    run = partial(
+        eviction.run,
+        [0],
+        data,
+        rules=["merge", "fifo"],
+        backbone=str(tiny_folder),
+        json_path=path,
+        prompts=prompts,
+    )
+    rows = run()
     assert [(r.rule, r.protocol, r.keep) for r in rows] == list(cases(["merge", "fifo"]))
     assert rows[0].error == 0
     errors = {(r.rule, r.protocol, r.keep): r.error for r in rows}
     assert 0 < errors["merge", "at once", 30] < errors["fifo", "at once", 30]
     assert errors["merge", "at once", 30] < errors["merge", "at once", 10]
     said: list[str] = []
-    again = eviction.run([0], data, rules=["merge", "fifo"], say=said.append, **settings)
-    assert again == rows
+    assert run(say=said.append) == rows
     assert said == []
     assert "| `merge` | 30, in turn |" in eviction.markdown(rows)
 
