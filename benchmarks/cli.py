@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from benchmarks.stream import VARIANTS
+from benchmarks.named_streams import NAMED
+from benchmarks.overrides import VARIANTS
 
 
 @click.group()
@@ -19,7 +20,12 @@ def bench() -> None:
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     required=True,
-    help="Folder of the data set (one *.json.gz with train and test rows).",
+    multiple=True,
+    help="Folder of a data set (one *.json.gz with train and test rows); may be repeated. "
+    "With --stream: the folder above all data sets.",
+)
+@click.option(
+    "--stream", "named", type=click.Choice(list(NAMED)), multiple=True, help="May be repeated."
 )
 @click.option("--tasks", default=10, show_default=True, help="Tasks the classes are dealt into.")
 @click.option("--shots", default=16, show_default=True, help="Training examples a class.")
@@ -28,12 +34,23 @@ def bench() -> None:
     "--method",
     "methods",
     multiple=True,
-    type=click.Choice(list(VARIANTS)),
+    type=click.Choice(VARIANTS),
     default=("frozen", "q-tuning"),
     show_default=True,
     help="May be repeated.",
 )
+@click.option("--gate", type=click.Choice(["test", "open", "closed"]), help="Short for gate.mode.")
+@click.option("--head", help="Short for --set head.kind=…")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="OPTION=VALUE",
+    help="An option of the learner, e.g. q_tuning.reweighing=false; may be repeated.",
+)
 @click.option("--backbone", default="minilm", show_default=True)
+@click.option("--max-length", default=256, show_default=True, help="Tokens read of an input.")
+@click.option("--prompted-layers", type=click.IntRange(min=1), help="Default: the backbone's.")
 @click.option("--threads", default=1, show_default=True, help="CPU threads of the encoder.")
 @click.option(
     "--json",
@@ -42,28 +59,28 @@ def bench() -> None:
     help="Also write the rows here; finished rows found there are not run again.",
 )
 def stream(
-    data: Path,
+    data: tuple[Path, ...],
+    named: tuple[str, ...],
     tasks: int,
     shots: int,
     seeds: int,
     methods: tuple[str, ...],
+    gate: str | None,
+    head: str | None,
+    overrides: tuple[str, ...],
     backbone: str,
+    max_length: int,
+    prompted_layers: int | None,
     threads: int,
     json_path: Path | None,
 ) -> None:
     """Learn a stream of tasks through the real learner and store, and print a table."""
-    from benchmarks.stream_report import run_all
+    from benchmarks.stream_report import Run, run_all
 
-    run_all(
-        data=data,
-        tasks=tasks,
-        shots=shots,
-        seeds=range(seeds),
-        methods=methods,
-        backbone=backbone,
-        threads=threads,
-        json_path=json_path,
-    )
+    short = {"gate.mode": gate, "head.kind": head}
+    overrides += tuple(f"{name}={value}" for name, value in short.items() if value is not None)
+    run = Run(data, named, tasks, shots, backbone, max_length, prompted_layers, overrides)
+    run_all(run, seeds=range(seeds), methods=methods, threads=threads, json_path=json_path)
 
 
 @bench.command()

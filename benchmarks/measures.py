@@ -5,6 +5,8 @@ METHODS §6. All are fractions between 0 and 1.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,6 +31,20 @@ def forgetting(matrix: Matrix) -> float:
         return 0.0
     drops = [np.nanmax(matrix[i, i:]) - matrix[i, -1] for i in range(tasks - 1)]
     return float(np.mean(drops))
+
+
+def backward_transfer(matrix: Matrix) -> float:
+    """Mean over all but the last task of (final accuracy − accuracy when just learnt)."""
+    tasks = matrix.shape[0]
+    if tasks < 2:
+        return 0.0
+    return float(np.mean([matrix[i, -1] - matrix[i, i] for i in range(tasks - 1)]))
+
+
+def dataset_accuracy(matrix: Matrix, datasets: Sequence[str]) -> float:
+    """Mean over data sets of the mean final accuracy on their tasks; datasets: (T,) names."""
+    final, names = matrix[:, -1], np.asarray(datasets)
+    return float(np.mean([final[names == name].mean() for name in np.unique(names)]))
 
 
 def spread(values: list[float]) -> tuple[float, float]:

@@ -16,23 +16,19 @@ import numpy as np
 
 from backbones import TrainableBackbone
 from benchmarks.examiner import Examiner
-from benchmarks.measures import average_incremental_accuracy, final_accuracy, forgetting
+from benchmarks.measures import (
+    average_incremental_accuracy,
+    backward_transfer,
+    dataset_accuracy,
+    final_accuracy,
+    forgetting,
+)
 from benchmarks.streams import Stream, StreamTask
 from learner.build import build_learner
 from learner.config import LearnerConfig
 from learner.content import ContentReader
 from learner.events import Event
-from learner.gate import GateConfig
 from prompt_store import Batch, Example, Kind, Store, batch_id
-
-VARIANTS: dict[str, dict[str, Any]] = {
-    "frozen": {"method": "frozen"},
-    "q-tuning": {"method": "q-tuning"},
-    "q-tuning-open": {"method": "q-tuning", "gate": GateConfig(mode="open")},
-    "sequential": {"method": "sequential"},
-    "sequential-open": {"method": "sequential", "gate": GateConfig(mode="open")},
-}
-"""What `--method` may name: settings of the learner. "-open": every candidate goes live."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +38,12 @@ class Row:
     stream: str
     method: str
     seed: int
+    tasks: list[str]
     final_accuracy: float
+    dataset_accuracy: float
     average_incremental_accuracy: float
     forgetting: float
+    backward_transfer: float
     task_given_accuracy: float
     task_given_forgetting: float
     cpu_seconds_per_task: list[float]
@@ -53,6 +52,8 @@ class Row:
     versions: int
     candidates_refused: int
     accuracy_matrix: list[list[float | None]] = field(repr=False)
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What else the run was told, as `--json` needs it to tell runs apart."""
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -123,9 +124,12 @@ def _row(
         stream=stream.name,
         method=variant,
         seed=stream.seed,
+        tasks=[task.name for task in stream.tasks],
         final_accuracy=final_accuracy(unnamed),
+        dataset_accuracy=dataset_accuracy(unnamed, [task.dataset for task in stream.tasks]),
         average_incremental_accuracy=average_incremental_accuracy(unnamed),
         forgetting=forgetting(unnamed),
+        backward_transfer=backward_transfer(unnamed),
         task_given_accuracy=final_accuracy(named),
         task_given_forgetting=forgetting(named),
         cpu_seconds_per_task=[round(seconds, 3) for seconds in cpu],

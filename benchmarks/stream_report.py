@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,52 +14,94 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from backbones import TrainableBackbone, load
-from benchmarks.stream import VARIANTS, Row, run_stream
-from benchmarks.streams import Dataset, UnknownDataset
+from benchmarks.named_streams import NAMED
+from benchmarks.overrides import BadOverride, learner_config
+from benchmarks.stream import Row, run_stream
+from benchmarks.streams import Dataset, Stream, UnknownDataset
 from benchmarks.tables import HEADINGS, markdown, summarise
 from learner.config import LearnerConfig
 from learner.events import Event
 
 
+@dataclass(frozen=True)
+class Run:
+    """What all rows of one call share. data: folders of single data sets; named: streams."""
+
+    data: tuple[Path, ...]
+    named: tuple[str, ...]
+    tasks: int
+    shots: int
+    backbone: str
+    max_length: int
+    prompted_layers: int | None
+    overrides: tuple[str, ...]
+
+    def streams(self, seed: int) -> list[Stream]:
+        """Every stream of the run. Raises UnknownDataset."""
+        if self.named:
+            return [NAMED[name](self.data[0], seed) for name in self.named]
+        sets = [Dataset.load(folder) for folder in self.data]
+        return [one.stream(tasks=self.tasks, shots=self.shots, seed=seed) for one in sets]
+
+    def settings(self) -> dict[str, Any]:
+        """Tells this run's rows from others of the same stream, method and seed."""
+        dealt = {} if self.named else {"tasks": self.tasks, "shots": self.shots}
+        return dealt | {
+            "backbone": self.backbone,
+            "max_length": self.max_length,
+            "prompted_layers": self.prompted_layers,
+            "overrides": sorted(self.overrides),
+        }
+
+
 def run_all(
+    run: Run,
     *,
-    data: Path,
-    tasks: int,
-    shots: int,
     seeds: Iterable[int],
     methods: Sequence[str],
-    backbone: str,
     threads: int,
     json_path: Path | None,
 ) -> list[Row]:
     """Run what is not in `json_path` yet, write and print everything."""
-    try:
-        dataset = Dataset.load(data)
-    except UnknownDataset as error:
-        raise click.BadParameter(str(error), param_hint="--data") from error
-    console = Console(stderr=True)
-    settings = {"tasks": tasks, "shots": shots, "backbone": backbone}
-    done = _Results(json_path, settings)
-    encoder = load(backbone, threads=threads)
+    seeds = tuple(seeds)
+    _check(run, methods)
+    console, done, settings = Console(stderr=True), _Results(json_path), run.settings()
+    encoder = load(
+        run.backbone,
+        threads=threads,
+        max_length=run.max_length,
+        prompted_layers=run.prompted_layers,
+    )
     for seed in seeds:
-        for method in methods:
-            if not done.has(dataset.name, method, seed):
-                with _Bars(console, f"{dataset.name} · {method} · seed {seed}", tasks) as bars:
-                    done.add(_run(dataset, method, seed, settings, encoder, bars))
+        for stream in run.streams(seed):
+            for method in methods:
+                if not done.has(stream.name, method, seed, settings):
+                    title = f"{stream.name} · {method} · seed {seed}"
+                    config = learner_config(method, seed, run.overrides)
+                    with _Bars(console, title, len(stream.tasks)) as bars:
+                        row = _learn(stream, method, config, encoder, bars)
+                    done.add(replace(row, settings=settings))
     _print(done.rows)
     return done.rows
 
 
-def _run(
-    dataset: Dataset,
-    method: str,
-    seed: int,
-    settings: dict[str, Any],
-    encoder: TrainableBackbone,
-    bars: _Bars,
+def _check(run: Run, methods: Sequence[str]) -> None:
+    """Refuse what cannot run before anything runs."""
+    if run.named and len(run.data) != 1:
+        raise click.UsageError("--stream takes one --data: the folder of all data sets")
+    try:
+        for method in methods:
+            learner_config(method, 0, run.overrides)
+        run.streams(0)
+    except BadOverride as error:
+        raise click.BadParameter(str(error), param_hint="--set") from error
+    except UnknownDataset as error:
+        raise click.BadParameter(str(error), param_hint="--data") from error
+
+
+def _learn(
+    stream: Stream, method: str, config: LearnerConfig, encoder: TrainableBackbone, bars: _Bars
 ) -> Row:
-    stream = dataset.stream(tasks=settings["tasks"], shots=settings["shots"], seed=seed)
-    config = LearnerConfig(seed=seed, **VARIANTS[method])
     return run_stream(
         stream,
         method,
@@ -73,26 +116,25 @@ def _run(
 class _Results:
     """Finished rows, written after each so that an interrupted run goes on where it was."""
 
-    def __init__(self, path: Path | None, settings: dict[str, Any]) -> None:
+    def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._settings = settings
         self.rows: list[Row] = []
         if path is not None and path.exists():
-            stored = orjson.loads(path.read_bytes())
-            if stored.get("settings") != settings:
+            try:
+                self.rows = [Row(**row) for row in orjson.loads(path.read_bytes())["rows"]]
+            except (TypeError, KeyError, orjson.JSONDecodeError) as error:
                 raise click.ClickException(
-                    f"{path} holds results of {stored.get('settings')}, not of {settings}; "
-                    "name another file"
-                )
-            self.rows = [Row(**row) for row in stored["rows"]]
+                    f"{path} holds no rows of this version ({error}); name another file"
+                ) from error
 
-    def has(self, stream: str, method: str, seed: int) -> bool:
-        return any((r.stream, r.method, r.seed) == (stream, method, seed) for r in self.rows)
+    def has(self, stream: str, method: str, seed: int, settings: dict[str, Any]) -> bool:
+        wanted = (stream, method, seed, settings)
+        return any((r.stream, r.method, r.seed, r.settings) == wanted for r in self.rows)
 
     def add(self, row: Row) -> None:
         self.rows.append(row)
         if self._path is not None:
-            content = {"settings": self._settings, "rows": [r.as_json() for r in self.rows]}
+            content = {"rows": [r.as_json() for r in self.rows]}
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._path.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
 

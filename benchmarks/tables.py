@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import orjson
+
 from benchmarks.measures import spread
 from benchmarks.stream import Row
 
@@ -11,8 +13,10 @@ HEADINGS = (
     "stream",
     "method",
     "final",
+    "by data set",
     "incremental",
     "forgetting",
+    "backward",
     "task given",
     "CPU s/task",
     "refused",
@@ -20,11 +24,12 @@ HEADINGS = (
 
 
 def summarise(rows: Sequence[Row]) -> list[tuple[str, ...]]:
-    """One line for each stream and method, in order of appearance."""
-    groups: dict[tuple[str, str], list[Row]] = {}
+    """One line for each stream, method and settings, in order of appearance."""
+    groups: dict[tuple[str, str, bytes], list[Row]] = {}
     for row in rows:
-        groups.setdefault((row.stream, row.method), []).append(row)
-    return [_line(stream, method, of) for (stream, method), of in groups.items()]
+        settings = orjson.dumps(row.settings, option=orjson.OPT_SORT_KEYS)
+        groups.setdefault((row.stream, row.method, settings), []).append(row)
+    return [_line(stream, _named(method, of[0]), of) for (stream, method, _), of in groups.items()]
 
 
 def markdown(rows: Sequence[Row]) -> str:
@@ -33,13 +38,20 @@ def markdown(rows: Sequence[Row]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def _named(method: str, row: Row) -> str:
+    """The method and what `--set` changed of it."""
+    return " ".join((method, *row.settings.get("overrides", ())))
+
+
 def _line(stream: str, method: str, rows: Sequence[Row]) -> tuple[str, ...]:
     return (
         stream,
         method,
         _per_cent([row.final_accuracy for row in rows]),
+        _per_cent([row.dataset_accuracy for row in rows]),
         _per_cent([row.average_incremental_accuracy for row in rows]),
         _per_cent([row.forgetting for row in rows]),
+        _per_cent([row.backward_transfer for row in rows]),
         _per_cent([row.task_given_accuracy for row in rows]),
         "{:.1f} ± {:.1f}".format(*spread([s for row in rows for s in row.cpu_seconds_per_task])),
         f"{sum(row.candidates_refused for row in rows)}",

@@ -65,14 +65,35 @@ def test_a_stream_is_learnt_reported_and_resumed(
     assert f"| {data.name} | frozen |" in again.output
 
 
-def test_results_of_other_settings_are_not_mixed(
+def test_rows_of_other_settings_stand_beside_one_another(
     tmp_path: Path, data: Path, tiny_folder: Path
 ) -> None:
     out = tmp_path / "rows.json"
-    out.write_bytes(orjson.dumps({"settings": {"tasks": 9}, "rows": []}))
+    arguments = ["stream", "--data", data, "--tasks", 2, "--shots", 4, "--method", "frozen"]
+    arguments += ["--backbone", tiny_folder, "--json", out, "--seeds", 1]
+    for head in ("lda", "nearest", "lda"):
+        result = bench(*arguments, "--head", head)
+        assert result.exit_code == 0, result.output
+    settings = [row["settings"]["overrides"] for row in orjson.loads(out.read_bytes())["rows"]]
+    assert settings == [["head.kind=lda"], ["head.kind=nearest"]]
+    assert "| frozen head.kind=lda |" in result.output
+
+
+def test_rows_of_an_older_version_are_refused(
+    tmp_path: Path, data: Path, tiny_folder: Path
+) -> None:
+    out = tmp_path / "rows.json"
+    out.write_bytes(orjson.dumps({"rows": [{"stream": "x"}]}))
     result = bench("stream", "--data", data, "--backbone", tiny_folder, "--json", out)
     assert result.exit_code == 1
     assert "name another file" in result.output
+
+
+@pytest.mark.parametrize("override", ["q_tuning.nothing=1", "seed", "gate.alpha=2", "seed.x=1"])
+def test_an_option_the_learner_lacks_is_refused(data: Path, override: str) -> None:
+    result = bench("stream", "--data", data, "--tasks", 2, "--set", override)
+    assert result.exit_code == 2, result.output
+    assert "--set" in result.output
 
 
 def test_a_folder_without_data_is_refused(tmp_path: Path) -> None:

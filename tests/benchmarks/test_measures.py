@@ -3,6 +3,8 @@ import pytest
 
 from benchmarks.measures import (
     average_incremental_accuracy,
+    backward_transfer,
+    dataset_accuracy,
     final_accuracy,
     forgetting,
     spread,
@@ -23,6 +25,15 @@ def test_average_incremental_accuracy_looks_only_at_tasks_seen_so_far() -> None:
 def test_forgetting_is_best_minus_final_without_the_last_task() -> None:
     assert forgetting(MATRIX) == pytest.approx((0.3 + 0.0) / 2)
     assert forgetting(np.array([[0.5]])) == 0.0
+
+
+def test_backward_transfer_is_final_minus_just_learnt() -> None:
+    assert backward_transfer(MATRIX) == pytest.approx((-0.3 + 0.1) / 2)
+    assert backward_transfer(np.array([[0.5]])) == 0.0
+
+
+def test_each_data_set_weighs_the_same() -> None:
+    assert dataset_accuracy(MATRIX, ["a", "a", "b"]) == pytest.approx((0.7 + 1.0) / 2)
 
 
 def test_spread_of_one_value_is_zero() -> None:
