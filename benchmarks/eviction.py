@@ -24,7 +24,7 @@ from benchmarks.measures import spread
 from benchmarks.named_streams import FEWER_SHOTS, NLP7, SHOTS
 from benchmarks.streams import Example, StreamTask
 from learner.arrays import FloatArray, IntArray
-from learner.eviction import RULES, EvictionContext, attention_error
+from learner.eviction import RULES, WITH_QUERIES, EvictionContext, attention_error
 from learner.heads.logistic import fit_logistic
 from learner.methods.base import Lesson
 from learner.methods.config import SequentialConfig
@@ -217,7 +217,7 @@ class FullQueue:
         for i, task in enumerate(self.tasks):
             queue = concat([queue, task.prompt])
             if len(queue) >= CAPACITY:
-                queries = queries_of(self.backbone, self.tasks[: i + 1], queue, self.seed + i)
+                queries = self._seen_so_far(rule, i, queue)
                 queue = RULES[rule](queue, keep, EvictionContext(queries, self.seed)).rows
         return queue
 

@@ -30,4 +30,7 @@ RULES: dict[str, EvictionRule] = {
     "merge_oldest": merge_oldest,
 }
 
-__all__ = ["RULES", "Evicted", "EvictionContext", "EvictionRule", "attention_error"]
+WITH_QUERIES = frozenset({"pca", "merge_fit"})
+"""Rules that look at queries; the others ignore them."""
+
+__all__ = ["RULES", "WITH_QUERIES", "Evicted", "EvictionContext", "EvictionRule", "attention_error"]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from backbones import Queries
-from learner.eviction import RULES, EvictionContext, attention_error
+from learner.eviction import RULES, WITH_QUERIES, EvictionContext, attention_error
 from learner.eviction.attention import attend, beside
 from learner.eviction.synthesis import pca_mean, pca_raw, pca_rescaled
 from learner.methods.config import EvictionName
@@ -23,7 +23,6 @@ from learner.rows import Rows, concat, fresh
 Problem = tuple[Rows, list[Queries], list[Queries]]
 MakeProblem = Callable[..., Problem]
 FAITHFUL = ("pca", "merge", "merge_fit")
-WITH_QUERIES = ("pca", "merge_fit")
 seeds = st.integers(0, 2**20)
 
 
@@ -70,7 +69,7 @@ def test_a_rule_refuses_to_leave_nothing(name: str, problem: MakeProblem) -> Non
         RULES[name](rows, 0, EvictionContext(fit))
 
 
-@pytest.mark.parametrize("name", sorted(set(RULES) - set(WITH_QUERIES)))
+@pytest.mark.parametrize("name", sorted(set(RULES) - WITH_QUERIES))
 def test_rules_without_queries_work_on_input_tokens(name: str) -> None:
     tokens = np.random.default_rng(0).normal(size=(1, 1, 1, 12, 6)).astype(np.float32)
     evicted = RULES[name](fresh(tokens), 5, EvictionContext())
@@ -148,7 +147,7 @@ def test_evicting_again_and_again_stays_faithful(name: str, problem: MakeProblem
     assert attention_error(rows, queue, held_out) < fifo / 4
 
 
-@pytest.mark.parametrize("name", WITH_QUERIES)
+@pytest.mark.parametrize("name", sorted(WITH_QUERIES))
 def test_without_queries_a_rule_says_that_it_merged(
     name: str, problem: MakeProblem, caplog: pytest.LogCaptureFixture
 ) -> None:
