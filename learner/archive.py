@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from backbones import FloatArray
 from learner import content
-from learner.content import ContentReader
+from learner.content import Content, ContentReader, ServedDomain
+from learner.domain import Domain
 from learner.examples import TaskExamples
-from learner.knowledge import Knowledge, TaskKnowledge, order_of_tasks
+from learner.knowledge import Knowledge, TaskKnowledge
 from learner.methods.base import SNAPSHOT, MethodState
+from learner.sight import Seen
 from learner.statistics import ClassStatistics
 from prompt_store import Blobs, Manifest
 
 EXAMPLES = "examples/"
 FEATURES = "features/"
-STATISTICS = "statistics"
+PROMPTED = "prompted/"
+STATISTICS = "statistics/"
 METHOD = "method/"
+TAUGHT = "taught"
 
 Identity = tuple[int, ...]
 
@@ -40,62 +44,92 @@ class Archive:
         roles: dict[str, str] = {}
         for name, task in knowledge.tasks.items():
             roles |= self._write_task(name, task, put)
-        if knowledge.aggregate is not None:
-            roles |= content.write_prefix(self._blobs, content.AGGREGATE, knowledge.aggregate)
-        if knowledge.flat is not None:
-            roles |= content.write_head(self._blobs, content.FLAT_HEAD, knowledge.flat)
-        if knowledge.novelty is not None:
-            roles |= content.write_novelty(self._blobs, knowledge.novelty)
-        if knowledge.statistics is not None:
-            statistics = knowledge.statistics
-            roles[STATISTICS] = self._blobs.put_tensors(statistics.tensors(), statistics.metadata())
+        for domain in knowledge.domains:
+            roles |= self._write_domain(domain, put)
+        if knowledge.router is not None:
+            roles |= content.write_router(self._blobs, knowledge.router)
         return roles
 
     def _write_task(self, name: str, task: TaskKnowledge, put: _Once) -> dict[str, str]:
+        blobs = self._blobs
         roles = {
-            EXAMPLES + name: put(task.examples, lambda: self._blobs.put(task.examples.to_bytes()))
+            EXAMPLES + name: put(task.examples, lambda: blobs.put(task.examples.to_bytes())),
+            FEATURES + name: put(task.plain, lambda: blobs.put_tensors(_seen_tensors(task.plain))),
         }
-        if task.features is not None:
-            roles[FEATURES + name] = put(
-                (task.features, task.prompted),
-                lambda: self._blobs.put_tensors(_feature_tensors(task)),
-            )
+        prompted = _prompted_tensors(task)
+        if prompted:
+            key = (task.upper, task.own)
+            roles[PROMPTED + name] = put(key, lambda: blobs.put_tensors(prompted))
         if task.prompt is not None and task.head is not None:
             prompt, head = task.prompt, task.head
-            roles |= content.write_prefix(self._blobs, content.TASK_PREFIX + name, prompt)
-            roles |= content.write_head(self._blobs, content.TASK_HEAD + name, head)
+            roles |= content.write_prefix(blobs, content.TASK_PREFIX + name, prompt)
+            roles |= content.write_head(blobs, content.TASK_HEAD + name, head)
+        return roles
+
+    def _write_domain(self, domain: Domain, put: _Once) -> dict[str, str]:
+        blobs, name = self._blobs, domain.name
+        assert domain.head is not None, "a version's heads are fitted"
+        roles = content.write_head(blobs, content.DOMAIN_HEAD + name, domain.head)
+        if domain.prompt is not None:
+            taught = {TAUGHT: json.dumps(domain.taught)}
+            role = content.DOMAIN_PREFIX + name
+            roles[role] = blobs.put_tensors(domain.prompt.tensors(), taught)
+        if domain.novelty is not None:
+            roles |= content.write_novelty(blobs, content.NOVELTY + name, domain.novelty)
+        statistics = domain.statistics
+        if statistics is not None:
+            roles[STATISTICS + name] = put(
+                statistics,
+                lambda: blobs.put_tensors(statistics.tensors(), statistics.metadata()),
+            )
         return roles
 
     def read(self, manifest: Manifest) -> Knowledge:
         """The knowledge a version was published from."""
         served = self._reader.read(manifest)
-        knowledge = Knowledge(
-            aggregate=served.bank.prefix(0)
-            if served.bank is not None and content.AGGREGATE in manifest.blobs
-            else None,
-            statistics=self._read_statistics(manifest),
-            flat=served.flat,
-            novelty=served.novelty,
-        )
-        for name in order_of_tasks(manifest.labels):
-            task = self._read_task(name, manifest)
-            if name in served.rows and served.bank is not None:
-                prompt = served.bank.prefix(served.rows[name])
-                task = replace(task, prompt=prompt, head=served.task_heads[name])
-            knowledge = knowledge.with_task(name, task)
-        return knowledge
+        tasks = {
+            name: self._read_task(name, manifest, served)
+            for name in content.tasks_of(manifest.labels)
+        }
+        domains = tuple(self._read_domain(domain, manifest) for domain in served.domains)
+        return Knowledge(tasks, domains, served.router)
 
-    def _read_task(self, name: str, manifest: Manifest) -> TaskKnowledge:
+    def _read_task(self, name: str, manifest: Manifest, served: Content) -> TaskKnowledge:
         examples = TaskExamples.from_bytes(self._blobs.get(manifest.blobs[EXAMPLES + name]))
-        if FEATURES + name not in manifest.blobs:
-            return TaskKnowledge(examples, None)
-        tensors, _ = self._blobs.get_tensors(manifest.blobs[FEATURES + name])
-        return TaskKnowledge(examples, tensors["aggregate"], prompted=tensors.get("prompted"))
+        seen, _ = self._blobs.get_tensors(manifest.blobs[FEATURES + name])
+        prompted: dict[str, FloatArray] = {}
+        if PROMPTED + name in manifest.blobs:
+            prompted, _ = self._blobs.get_tensors(manifest.blobs[PROMPTED + name])
+        return TaskKnowledge(
+            examples,
+            Seen(seen["states"], seen.get("apart")),
+            upper=prompted.get("upper"),
+            prompt=served.prefixes.get(name),
+            own=prompted.get("own"),
+            head=served.heads.get(name),
+        )
 
-    def _read_statistics(self, manifest: Manifest) -> ClassStatistics | None:
-        if STATISTICS not in manifest.blobs:
+    def _read_domain(self, served: ServedDomain, manifest: Manifest) -> Domain:
+        return Domain(
+            served.name,
+            served.tasks,
+            served.prefix,
+            self._read_taught(manifest.blobs.get(content.DOMAIN_PREFIX + served.name)),
+            served.head,
+            served.novelty,
+            self._read_statistics(manifest.blobs.get(STATISTICS + served.name)),
+        )
+
+    def _read_taught(self, digest: str | None) -> tuple[str, ...]:
+        if digest is None:
+            return ()
+        _, metadata = self._blobs.get_tensors(digest)
+        return tuple(json.loads(metadata[TAUGHT]))
+
+    def _read_statistics(self, digest: str | None) -> ClassStatistics | None:
+        if digest is None:
             return None
-        tensors, metadata = self._blobs.get_tensors(manifest.blobs[STATISTICS])
+        tensors, metadata = self._blobs.get_tensors(digest)
         return ClassStatistics.load(tensors, metadata)
 
     def write_method(self, state: MethodState) -> dict[str, str]:
@@ -136,8 +170,11 @@ class _Once:
         return digest
 
 
-def _feature_tensors(task: TaskKnowledge) -> dict[str, FloatArray]:
-    tensors = {"aggregate": task.seen}
-    if task.prompted is not None:
-        tensors["prompted"] = task.prompted
-    return tensors
+def _seen_tensors(seen: Seen) -> dict[str, FloatArray]:
+    tensors = {"states": seen.states}
+    return tensors if seen.apart is None else {**tensors, "apart": seen.apart}
+
+
+def _prompted_tensors(task: TaskKnowledge) -> dict[str, FloatArray]:
+    found = {"upper": task.upper, "own": task.own}
+    return {name: states for name, states in found.items() if states is not None}

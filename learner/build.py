@@ -8,8 +8,11 @@ from backbones import TrainableBackbone
 from learner.config import LearnerConfig
 from learner.events import Emit, discard
 from learner.loop import Learner
+from learner.methods.adapted import DomainPrompt
+from learner.methods.additive import Additive
 from learner.methods.base import Method
 from learner.methods.frozen import Frozen
+from learner.methods.layer_grouped import LayerGrouped
 from learner.methods.q_tuning import QTuning
 from learner.methods.sequential import Sequential
 from prompt_store import Store
@@ -17,11 +20,23 @@ from prompt_store import Store
 
 def build_method(config: LearnerConfig) -> Method:
     """The method a configuration names."""
-    if config.method == "q-tuning":
-        return QTuning(config.q_tuning)
-    if config.method == "sequential":
-        return Sequential(config.sequential)
-    return Frozen()
+    match config.method:
+        case "auto":
+            return DomainPrompt(config.auto)
+        case "q-tuning":
+            return QTuning(config.q_tuning)
+        case "progressive":
+            return QTuning(config.progressive, name="progressive")
+        case "layer-grouped":
+            return LayerGrouped(config.layer_grouped)
+        case "independent":
+            return LayerGrouped(config.independent, name="independent")
+        case "sequential":
+            return Sequential(config.sequential)
+        case "additive":
+            return Additive(config.additive)
+        case "frozen":
+            return Frozen()
 
 
 def build_learner(

@@ -8,9 +8,26 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from learner.gate import GateConfig
 from learner.heads.config import HeadConfig
-from learner.methods.config import QTuningConfig, SequentialConfig
+from learner.methods.config import (
+    AdditiveConfig,
+    AutoConfig,
+    IndependentConfig,
+    LayerGroupedConfig,
+    ProgressiveConfig,
+    QTuningConfig,
+    SequentialConfig,
+)
 
-MethodName = Literal["q-tuning", "sequential", "frozen"]
+MethodName = Literal[
+    "auto",
+    "q-tuning",
+    "layer-grouped",
+    "sequential",
+    "progressive",
+    "independent",
+    "additive",
+    "frozen",
+]
 
 
 class LearnerConfig(BaseModel):
@@ -19,10 +36,34 @@ class LearnerConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: MethodName = Field(
-        "q-tuning", description="how prompts are learnt; frozen: heads only, no prompts"
+        "auto",
+        description="how prompts are learnt; auto: one prompt for each domain that gains by it; "
+        "frozen: heads only, no prompts",
     )
+    auto: AutoConfig = Field(AutoConfig(), description="options of auto")
     q_tuning: QTuningConfig = Field(QTuningConfig(), description="options of q-tuning")
+    layer_grouped: LayerGroupedConfig = Field(
+        LayerGroupedConfig(), description="options of layer-grouped"
+    )
     sequential: SequentialConfig = Field(SequentialConfig(), description="options of sequential")
+    progressive: ProgressiveConfig = Field(
+        ProgressiveConfig(), description="options of progressive"
+    )
+    independent: IndependentConfig = Field(
+        IndependentConfig(), description="options of independent"
+    )
+    additive: AdditiveConfig = Field(AdditiveConfig(), description="options of additive")
+    domains: Literal["found", "one"] | None = Field(
+        None,
+        description="found: tasks that look alike share a domain, and a router inside the pass "
+        "tells domains apart; one: all tasks share one head; default: found with auto, else one",
+    )
+    declared_domains: dict[str, str] = Field(
+        default_factory=dict, description="domains that are known beforehand, by task"
+    )
+    prompts: int = Field(
+        32, ge=1, description="different prompts of domains, at most; then two become one"
+    )
     head: HeadConfig = Field(HeadConfig(), description="the classifier on the features")
     gate: GateConfig = Field(GateConfig(), description="what a candidate must prove")
     keep_per_class: int = Field(64, ge=4, description="examples a class keeps, at most")
@@ -39,3 +80,8 @@ class LearnerConfig(BaseModel):
     threads: int = Field(1, ge=1, description="CPU threads of the learner's process")
     niceness: int = Field(10, ge=0, le=19, description="how far the learner gives way to serving")
     poll_seconds: float = Field(0.25, gt=0, description="how often the intake is looked at")
+
+    @property
+    def routes(self) -> bool:
+        """Whether tasks are placed in domains."""
+        return (self.domains or ("found" if self.method == "auto" else "one")) == "found"

@@ -4,30 +4,39 @@ Numpy only, so that a replica needs neither torch nor the learner's training cod
 
 Roles in a manifest's `blobs`:
 
-    prefix/aggregate        the prefix served when no task is named (absent: the plain backbone)
-    prefix/task/<task>      a task's own prompt (absent: the task is served by the aggregate)
-    head/flat               over all classes, on features under the aggregate
-    head/projection         the random map shared by every projected head
-    head/task/<task>        over one task's classes, on features under its own prompt
-    novelty                 how far an input lies from every class
+    prefix/domain/<domain>  what a domain's inputs are seen under (absent: the plain backbone)
+    head/domain/<domain>    over the classes of its tasks
+    novelty/<domain>        how far an input lies from every class of it
+    prefix/task/<task>      a task's own prompt (absent: the task is served by its domain)
+    head/task/<task>        over one task's classes, as seen under its own prompt
+    head/projection…        random maps, which heads share
+    router                  tells domains apart (absent: there is one)
+
+Which task belongs to which domain is said by the manifest's `tasks`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from backbones import Bank, FloatArray, Prefix
-from learner.heads import Head, load_head, split_tensors
+import numpy as np
+
+from backbones import Bank, Description, Prefix
+from learner.domain import ALL
+from learner.domains.router import DomainRouter
 from learner.heads.novelty import Novelty
+from learner.heads.viewed import ViewedHead
 from prompt_store import Blobs, Manifest
 
-AGGREGATE = "prefix/aggregate"
+DOMAIN_PREFIX = "prefix/domain/"
+DOMAIN_HEAD = "head/domain/"
+NOVELTY = "novelty/"
 TASK_PREFIX = "prefix/task/"
-FLAT_HEAD = "head/flat"
-PROJECTION = "head/projection"
 TASK_HEAD = "head/task/"
-NOVELTY = "novelty"
+ROUTER = "router"
+ROUTED = -1
+"""The row of a request that names no task where there is a router."""
 
 
 def class_id(task: str, label: str) -> str:
@@ -41,29 +50,67 @@ def split_class(name: str) -> tuple[str, str]:
     return task, label
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class ServedDomain:
+    """A domain as a replica serves it. `labels[c]` names column c of the head."""
+
+    name: str
+    tasks: tuple[str, ...]
+    labels: tuple[str, ...]
+    head: ViewedHead
+    prefix: Prefix | None = None
+    novelty: Novelty | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Content:
     """One version as a replica uses it. Immutable.
 
-    `labels[c]` names column c of the flat head. `rows` maps a task with a prompt of its own to its
-    row of the bank; row 0 is the aggregate. `bank` is None when no row has any prompt token.
+    Rows of the bank: the domains in order, then the tasks with a prompt of their own in order, then
+    one that is empty.
     """
 
     version: int
     labels: tuple[str, ...] = ()
-    bank: Bank | None = None
-    rows: Mapping[str, int] = field(default_factory=dict)
-    flat: Head | None = None
-    task_heads: Mapping[str, Head] = field(default_factory=dict)
-    novelty: Novelty | None = None
+    domains: tuple[ServedDomain, ...] = ()
+    router: DomainRouter | None = None
+    prefixes: Mapping[str, Prefix] = field(default_factory=dict)
+    heads: Mapping[str, ViewedHead] = field(default_factory=dict)
 
     @property
-    def tasks(self) -> dict[str, list[int]]:
-        """Columns of the flat head by task."""
-        columns: dict[str, list[int]] = {}
-        for column, name in enumerate(self.labels):
-            columns.setdefault(split_class(name)[0], []).append(column)
-        return columns
+    def rows(self) -> dict[str, int]:
+        """The row of each task with a prompt of its own."""
+        return {task: len(self.domains) + i for i, task in enumerate(self.prefixes)}
+
+    @property
+    def plain_row(self) -> int:
+        """The row under which the backbone is the plain model."""
+        return len(self.domains) + len(self.prefixes)
+
+    @property
+    def sees_apart(self) -> bool:
+        """Whether any head looks at the two texts of a pair apart."""
+        heads = [*(domain.head for domain in self.domains), *self.heads.values()]
+        return any(head.view.apart for head in heads)
+
+    def bank(self, description: Description) -> Bank | None:
+        """The prompts of all rows, and the router. None where the plain backbone does it all."""
+        prompts = [*(domain.prefix for domain in self.domains), *self.prefixes.values(), None]
+        if self.router is None and all(prompt is None for prompt in prompts):
+            return None
+        nothing = Prefix.empty(description)
+        bank = Bank.stack([nothing if prompt is None else prompt for prompt in prompts])
+        if self.router is None:
+            return bank
+        router = self.router.for_bank(np.arange(len(self.domains)))
+        return Bank(bank.keys_values, bank.bias, (router,))
+
+    def index_of(self, task: str) -> int:
+        """Which domain a task belongs to. Raises KeyError for an unknown task."""
+        for index, domain in enumerate(self.domains):
+            if task in domain.tasks:
+                return index
+        raise KeyError(f"version {self.version} knows no task {task!r}")
 
 
 class ContentReader:
@@ -75,8 +122,7 @@ class ContentReader:
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
         self._prefixes: dict[str, Prefix] = {}
-        self._heads: dict[str, Head] = {}
-        self._projections: dict[str, FloatArray] = {}
+        self._heads: dict[str, ViewedHead] = {}
 
     def read(self, manifest: Manifest) -> Content:
         """The content of one manifest.
@@ -86,24 +132,29 @@ class ContentReader:
         """
         roles = manifest.blobs
         self._forget_all_but(set(roles.values()))
-        tasks = sorted(r.removeprefix(TASK_PREFIX) for r in roles if r.startswith(TASK_PREFIX))
-        prefixes = [self._prefix(roles[TASK_PREFIX + task]) for task in tasks]
+        own = [name for name in tasks_of(manifest.labels) if TASK_PREFIX + name in roles]
         return Content(
             version=manifest.version,
             labels=manifest.labels,
-            bank=self._bank(roles.get(AGGREGATE), prefixes),
-            rows={task: row for row, task in enumerate(tasks, start=1)},
-            flat=self._head(roles[FLAT_HEAD], roles) if FLAT_HEAD in roles else None,
-            task_heads={task: self._head(roles[TASK_HEAD + task], roles) for task in tasks},
-            novelty=self._novelty(roles.get(NOVELTY)),
+            domains=tuple(
+                self._domain(name, tasks, manifest)
+                for name, tasks in partition_of(manifest).items()
+            ),
+            router=self._router(roles.get(ROUTER)),
+            prefixes={task: self._prefix(roles[TASK_PREFIX + task]) for task in own},
+            heads={task: self._head(roles[TASK_HEAD + task]) for task in own},
         )
 
-    def _bank(self, aggregate: str | None, prefixes: list[Prefix]) -> Bank | None:
-        if aggregate is not None:
-            return Bank.stack([self._prefix(aggregate), *prefixes])
-        if not prefixes:
-            return None
-        return Bank.stack([nothing_like(prefixes[0]), *prefixes])
+    def _domain(self, name: str, tasks: tuple[str, ...], manifest: Manifest) -> ServedDomain:
+        roles, prefix = manifest.blobs, manifest.blobs.get(DOMAIN_PREFIX + name)
+        return ServedDomain(
+            name,
+            tasks,
+            labels_of(tasks, manifest.labels),
+            self._head(roles[DOMAIN_HEAD + name]),
+            None if prefix is None else self._prefix(prefix),
+            self._novelty(roles.get(NOVELTY + name)),
+        )
 
     def _prefix(self, digest: str) -> Prefix:
         if digest not in self._prefixes:
@@ -111,18 +162,11 @@ class ContentReader:
             self._prefixes[digest] = Prefix.load(tensors)
         return self._prefixes[digest]
 
-    def _head(self, digest: str, roles: Mapping[str, str]) -> Head:
+    def _head(self, digest: str) -> ViewedHead:
         if digest not in self._heads:
             tensors, metadata = self._blobs.get_tensors(digest)
-            projection = self._projection(roles[PROJECTION]) if PROJECTION in roles else None
-            self._heads[digest] = load_head(tensors, metadata, projection)
+            self._heads[digest] = ViewedHead.load(tensors, metadata)
         return self._heads[digest]
-
-    def _projection(self, digest: str) -> FloatArray:
-        if digest not in self._projections:
-            tensors, _ = self._blobs.get_tensors(digest)
-            self._projections[digest] = tensors["projection"]
-        return self._projections[digest]
 
     def _novelty(self, digest: str | None) -> Novelty | None:
         if digest is None:
@@ -130,15 +174,40 @@ class ContentReader:
         tensors, _ = self._blobs.get_tensors(digest)
         return Novelty.load(tensors)
 
+    def _router(self, digest: str | None) -> DomainRouter | None:
+        if digest is None:
+            return None
+        tensors, _ = self._blobs.get_tensors(digest)
+        return DomainRouter.load(tensors)
+
     def _forget_all_but(self, digests: set[str]) -> None:
-        for cache in (self._prefixes, self._heads, self._projections):
+        for cache in (self._prefixes, self._heads):
             for digest in cache.keys() - digests:
                 del cache[digest]
 
 
-def nothing_like(prefix: Prefix) -> Prefix:
-    """The empty prefix of the same backbone."""
-    return Prefix(prefix.keys_values[..., :0, :], prefix.bias[..., :0])
+def partition_of(manifest: Manifest) -> dict[str, tuple[str, ...]]:
+    """The tasks of each domain of a version, both in order of arrival."""
+    domains: dict[str, tuple[str, ...]] = {}
+    for task in tasks_of(manifest.labels):
+        name = manifest.tasks[task].domain or ALL
+        domains[name] = (*domains.get(name, ()), task)
+    return domains
+
+
+def tasks_of(labels: Iterable[str]) -> list[str]:
+    """The tasks of a version in the order of its labels."""
+    return list(dict.fromkeys(split_class(name)[0] for name in labels))
+
+
+def labels_of(tasks: Iterable[str], labels: Iterable[str]) -> tuple[str, ...]:
+    """The class ids of some tasks: by task in the order given, within one as in `labels`."""
+    owned: dict[str, list[str]] = {task: [] for task in tasks}
+    for label in labels:
+        task = split_class(label)[0]
+        if task in owned:
+            owned[task].append(label)
+    return tuple(label for of_task in owned.values() for label in of_task)
 
 
 def write_prefix(blobs: Blobs, role: str, prefix: Prefix) -> dict[str, str]:
@@ -146,15 +215,16 @@ def write_prefix(blobs: Blobs, role: str, prefix: Prefix) -> dict[str, str]:
     return {role: blobs.put_tensors(prefix.tensors())}
 
 
-def write_head(blobs: Blobs, role: str, head: Head) -> dict[str, str]:
-    """Store a head, its projection apart; returns roles and digests."""
-    tensors, projection = split_tensors(head.tensors())
-    written = {role: blobs.put_tensors(tensors, head.metadata())}
-    if projection is not None:
-        written[PROJECTION] = blobs.put_tensors({"projection": projection})
-    return written
+def write_head(blobs: Blobs, role: str, head: ViewedHead) -> dict[str, str]:
+    """Store a head; returns its role and digest."""
+    return {role: blobs.put_tensors(head.tensors(), head.metadata())}
 
 
-def write_novelty(blobs: Blobs, novelty: Novelty) -> dict[str, str]:
-    """Store the novelty measure; returns its role and digest."""
-    return {NOVELTY: blobs.put_tensors(novelty.tensors())}
+def write_novelty(blobs: Blobs, role: str, novelty: Novelty) -> dict[str, str]:
+    """Store a novelty measure; returns its role and digest."""
+    return {role: blobs.put_tensors(novelty.tensors())}
+
+
+def write_router(blobs: Blobs, router: DomainRouter) -> dict[str, str]:
+    """Store the router; returns its role and digest."""
+    return {ROUTER: blobs.put_tensors(router.tensors())}

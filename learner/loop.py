@@ -17,6 +17,8 @@ from typing import Any
 from backbones import TrainableBackbone
 from learner.attempts import OUTER_ERRORS, Attempts
 from learner.config import LearnerConfig
+from learner.domain import Domain
+from learner.encoding import ExampleEncoder
 from learner.errors import Cancelled, Interrupted, Unlearnable
 from learner.events import Emit, discard
 from learner.forgetting import forget_task
@@ -31,7 +33,9 @@ from learner.training import (
     as_candidate,
     complete,
     decide,
+    is_by_domain,
     is_trainable,
+    start_state,
     train_prompt,
 )
 from prompt_store import Batch, Corrupt, Erasure, Kind, MethodReference, Store, Timeline
@@ -57,7 +61,7 @@ class Learner:
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
-        self._backbone = backbone
+        self._encoder = ExampleEncoder(backbone)
         self._method = method
         self._config = config
         self._stopping = stopping
@@ -147,14 +151,14 @@ class Learner:
         knowledge, learnt = self._knowledge, []
         for batch in batches:
             try:
-                knowledge = learn_batch(knowledge, batch, self._backbone)
+                knowledge = learn_batch(knowledge, batch, self._encoder)
                 learnt.append(batch)
             except Unlearnable as error:
                 self._fail(batch, str(error))
         return knowledge, learnt
 
     def _publish_refresh(self, knowledge: Knowledge, batches: list[Batch], started: float) -> bool:
-        knowledge = refit(knowledge, self._config)
+        knowledge = refit(knowledge, self._config, self._encoder)
         done = [b for b in batches if not is_trainable(knowledge.tasks[b.task], self._config)]
         self._task_of |= {batch.id: batch.task for batch in batches}
         return self._standing.publish(
@@ -170,7 +174,7 @@ class Learner:
 
     def _complete(self) -> None:
         """A candidate was promoted by hand: give it the features and heads it still lacks."""
-        knowledge = complete(self._knowledge, self._backbone, self._config)
+        knowledge = complete(self._knowledge, self._encoder, self._config)
         blobs = self._standing.archive.write(knowledge) | self._standing.lineage_blobs()
         self._standing.publish(Entry(Kind.REFRESH, knowledge, blobs))
 
@@ -199,9 +203,10 @@ class Learner:
         for batch in self._waiting(timeline):
             if batch.task == task and batch.received_at <= erasure.asked_at:
                 self._fail(batch, FORGOTTEN)
-        drop = self._standing.may_carry_traces_of(task)
+        carries = self._carries_traces_of(task)
+        drop = any(carries(domain) for domain in self._knowledge.domains)
         knowledge = forget_task(
-            self._knowledge, task, self._backbone, self._config, drop_prompts=drop
+            self._knowledge, task, self._encoder, self._config, carries_traces=carries
         )
         method = {} if drop else self._standing.lineage_blobs()
         return self._standing.publish(
@@ -213,6 +218,14 @@ class Learner:
                 metrics={"erasure": erasure.id, "prompts_dropped": int(drop)},
             )
         )
+
+    def _carries_traces_of(self, task: str) -> Callable[[Domain], bool]:
+        """Which domains' prompts may have been trained beside a task's rows."""
+        prompted = [d for d in self._knowledge.domains if d.prompt is not None]
+        if is_by_domain(self._method) and all(domain.taught for domain in prompted):
+            return lambda domain: task in domain.taught
+        everywhere = self._standing.may_carry_traces_of(task)
+        return lambda domain: everywhere
 
     # -- training
 
@@ -264,9 +277,10 @@ class Learner:
                 self._complete()
                 continue
             self._standing.tell("progress", batches, task=task, phase="evaluating")
-            decision = decide(self._knowledge, task, state, self._backbone, self._config)
+            knowledge = self._knowledge
+            decision = decide(knowledge, task, state, self._method, self._encoder, self._config)
             published = self._publish_decision(decision, batches, started)
-        if published:
+        if published and not is_by_domain(self._method):
             self._standing.remember(state)
 
     def _train_prompt(self, task: str, batches: list[str]) -> MethodState:
@@ -294,14 +308,18 @@ class Learner:
                 raise Interrupted(f"the training of task {task!r} gives way and begins anew")
             self._refresh_waiting(timeline)
 
-        state = self._standing.lineage() or self._method.start(self._backbone.description)
+        knowledge = self._knowledge
+        description = self._encoder.description
+        state = start_state(knowledge, self._method, self._standing.lineage(), description)
         return train_prompt(
-            self._knowledge, task, state, self._method, self._backbone, self._config, report
+            knowledge, task, state, self._method, self._encoder, self._config, report
         )
 
     def _publish_decision(self, decision: Decision, batches: list[str], started: float) -> bool:
         """Append what the gate made of a candidate; False where it must be tried again."""
-        method = self._standing.archive.write_method(decision.state)
+        method = {}
+        if not is_by_domain(self._method):
+            method = self._standing.archive.write_method(decision.state)
 
         def entry(kind: Kind, knowledge: Knowledge, decided: list[str]) -> Entry:
             return Entry(
@@ -320,5 +338,5 @@ class Learner:
                 return False
         if not decision.accepted:
             return True
-        accepted = accept(decision, self._backbone, self._config)
+        accepted = accept(decision, self._encoder, self._config)
         return self._standing.publish(entry(Kind.TRAIN, accepted, batches), decision.task)

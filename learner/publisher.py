@@ -124,7 +124,8 @@ class Publisher:
             batches=tuple(entry.batches),
             decided=tuple(entry.decided),
             gate=entry.gate,
-            metrics={**entry.knowledge.head_report, **entry.metrics},
+            arrangement=entry.knowledge.arrangement,
+            metrics={**entry.knowledge.metrics, **entry.metrics},
         )
 
 
@@ -137,14 +138,16 @@ def _reason_to_fail(batch_id: str, manifest: Manifest) -> str | None:
 
 
 def task_entries(knowledge: Knowledge) -> dict[str, TaskEntry]:
-    """What a manifest says about each task. Rows as `ContentReader` numbers them."""
-    prompted = sorted(name for name, task in knowledge.tasks.items() if task.prompt is not None)
+    """What a manifest says about each task. Rows as `Content` numbers them."""
+    own = [name for name, task in knowledge.tasks.items() if task.prompt is not None]
+    row = {name: len(knowledge.domains) + place for place, name in enumerate(own)}
     return {
         name: TaskEntry(
             classes=len(task.examples.labels),
             examples=sum(task.examples.seen.values()),
-            row=prompted.index(name) + 1 if name in prompted else None,
-            mode="prompt" if name in prompted else "aggregate",
+            row=row.get(name),
+            mode="prompt" if name in row else "aggregate",
+            domain=knowledge.domain_of(name).name,
         )
         for name, task in knowledge.tasks.items()
     }

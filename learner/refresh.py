@@ -1,6 +1,6 @@
-"""The fast path: new examples into statistics and heads, without touching a prompt.
+"""The fast path: new examples into statistics, domains and heads, without training a prompt.
 
-Everything here is a pure function from knowledge to knowledge.
+Everything here is a function from knowledge to knowledge; the encoder only remembers.
 """
 
 from __future__ import annotations
@@ -10,20 +10,23 @@ from dataclasses import replace
 
 import numpy as np
 
-from backbones import Backbone, Bank, FloatArray, Input, Prefix
+from backbones import FloatArray
+from learner.arrangement import arrange
 from learner.config import LearnerConfig
 from learner.content import class_id
-from learner.errors import Unlearnable
+from learner.domain import Domain
+from learner.encoding import ExampleEncoder
 from learner.examples import KeptExample, TaskExamples, per_class_limit
-from learner.heads.auto import FittedHead, fit_head
 from learner.heads.novelty import fit_novelty
+from learner.heads.viewed import fit_viewed
 from learner.knowledge import Knowledge, TaskKnowledge
+from learner.sight import Seen
 from learner.statistics import ClassStatistics
 from prompt_store import Batch
 
 
-def learn_batch(knowledge: Knowledge, batch: Batch, backbone: Backbone) -> Knowledge:
-    """Knowledge with one batch in its examples, features and statistics; heads are not refitted.
+def learn_batch(knowledge: Knowledge, batch: Batch, encoder: ExampleEncoder) -> Knowledge:
+    """Knowledge with one batch in its examples and statistics; nothing is refitted.
 
     Raises Unlearnable where the backbone cannot read an input.
     """
@@ -31,49 +34,38 @@ def learn_batch(knowledge: Knowledge, batch: Batch, backbone: Backbone) -> Knowl
     before = known.examples if known is not None else TaskExamples(batch.task)
     examples = before.add(batch.id, batch.examples)
     fresh = examples.rows[len(before.rows) :]
-    features = see(backbone, fresh, knowledge.aggregate)
+    plain = encoder.plain(fresh)
     if known is None:
-        task = TaskKnowledge(examples, features)
-    else:
-        prompted = None
-        if known.prompt is not None and known.prompted is not None:
-            prompted = np.concatenate([known.prompted, see(backbone, fresh, known.prompt)])
-        task = replace(
-            known,
-            examples=examples,
-            features=np.concatenate([known.seen, features]),
-            prompted=prompted,
-            head=None,
-        )
-    added = statistics_of(batch.task, fresh, features)
-    statistics = added if knowledge.statistics is None else knowledge.statistics + added
-    return replace(knowledge.with_task(batch.task, task), statistics=statistics)
-
-
-def refit(knowledge: Knowledge, config: LearnerConfig) -> Knowledge:
-    """Knowledge with kept examples within their limits and every head fitted on them."""
-    knowledge = _within_limits(knowledge, config)
-    labels, features, targets = knowledge.labels, knowledge.features, knowledge.targets
-    fitted = fit_head(features, targets, labels, config.head)
-    statistics = ClassStatistics.of(features, targets, labels)
-    tasks = {name: _with_head(task, config) for name, task in knowledge.tasks.items()}
-    return replace(
-        knowledge,
-        tasks=tasks,
-        flat=fitted.head,
-        novelty=fit_novelty(features, targets, statistics),
-        head_report=_report(fitted),
+        return knowledge.with_task(batch.task, TaskKnowledge(examples, plain))
+    domain = knowledge.placed(batch.task)
+    prompt = None if domain is None else domain.prompt
+    upper = None if prompt is None else encoder.upper(fresh, prompt)
+    own = None if known.prompt is None else encoder.upper(fresh, known.prompt)
+    task = replace(
+        known,
+        examples=examples,
+        plain=Seen.concat([known.plain, plain]),
+        upper=_joined(known.upper, upper),
+        own=_joined(known.own, own),
+        head=None,
     )
+    knowledge = knowledge.with_task(batch.task, task)
+    if domain is None:
+        return knowledge
+    added = statistics_of(batch.task, fresh, plain.features if upper is None else upper[:, -1])
+    total = added if domain.statistics is None else domain.statistics + added
+    return knowledge.with_domain(replace(domain.stale(), statistics=total))
 
 
-def see(backbone: Backbone, rows: Sequence[KeptExample], prefix: Prefix | None) -> FloatArray:
-    """Features (N, D) of kept examples under one prefix (None: the plain backbone)."""
-    try:
-        inputs = backbone.preprocess([Input(text=r.text, text_pair=r.text_pair) for r in rows])
-    except ValueError as error:
-        raise Unlearnable(str(error)) from error
-    bank = None if prefix is None else Bank.stack([prefix])
-    return backbone.encode(inputs, bank)
+def refit(knowledge: Knowledge, config: LearnerConfig, encoder: ExampleEncoder) -> Knowledge:
+    """Knowledge with kept examples within their limits, tasks in domains, and heads on them."""
+    knowledge = _within_limits(arrange(knowledge, config, encoder), config)
+    domains = tuple(
+        domain if domain.head is not None else _fitted(domain, knowledge, config)
+        for domain in knowledge.domains
+    )
+    tasks = {name: _with_head(name, knowledge, config) for name in knowledge.tasks}
+    return replace(knowledge, domains=domains, tasks=tasks, metrics=_metrics(domains))
 
 
 def statistics_of(task: str, rows: Sequence[KeptExample], features: FloatArray) -> ClassStatistics:
@@ -87,27 +79,56 @@ def _within_limits(knowledge: Knowledge, config: LearnerConfig) -> Knowledge:
     limit = per_class_limit(
         len(knowledge.labels), per_class=config.keep_per_class, total=config.keep_total
     )
-    tasks = dict(knowledge.tasks)
-    for name, task in tasks.items():
+    for name, task in knowledge.tasks.items():
         examples, indices = task.examples.keep(limit)
         if len(indices) < len(task.examples.rows):
-            tasks[name] = task.take(indices, examples)
-    return replace(knowledge, tasks=tasks)
+            knowledge = knowledge.with_task(name, task.take(indices, examples))
+            knowledge = knowledge.with_domain(knowledge.domain_of(name).stale())
+    return knowledge
 
 
-def _with_head(task: TaskKnowledge, config: LearnerConfig) -> TaskKnowledge:
-    if task.prompted is None or task.head is not None:
+def _fitted(domain: Domain, knowledge: Knowledge, config: LearnerConfig) -> Domain:
+    seen, targets = knowledge.seen(domain), knowledge.targets(domain)
+    labels = knowledge.labels_of(domain.tasks)
+    fitted = fit_viewed(
+        seen, targets, labels, config.head, warm=domain.fitted, judges=_judges(domain, knowledge)
+    )
+    kept = ClassStatistics.of(seen.features, targets, labels)
+    novelty = fit_novelty(seen.features, targets, kept)
+    return replace(domain, head=fitted.head, fitted=fitted, novelty=novelty)
+
+
+def _judges(domain: Domain, knowledge: Knowledge) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """(N,) rows that may say how good a head is: under a prompt those it was not trained on."""
+    held = np.concatenate([knowledge.tasks[name].held_out for name in domain.tasks])
+    every = np.ones_like(held)
+    return every if domain.prompt is None or not held.any() else held
+
+
+def _with_head(name: str, knowledge: Knowledge, config: LearnerConfig) -> TaskKnowledge:
+    task = knowledge.tasks[name]
+    if task.own is None or task.head is not None:
         return task
-    fitted = fit_head(task.prompted, task.targets, task.examples.labels, config.head)
+    held = task.held_out
+    judges = held if held.any() else np.ones_like(held)
+    labels = knowledge.labels_of([name])
+    fitted = fit_viewed(task.seen_alone, task.targets, labels, config.head, judges=judges)
     return replace(task, head=fitted.head)
 
 
-def _report(fitted: FittedHead) -> dict[str, float | str]:
-    quality = fitted.quality
-    if quality is None:
-        return {"head": fitted.chosen}
-    return {
-        "head": fitted.chosen,
-        "head_accuracy": round(quality.accuracy, 4),
-        "head_ece": round(quality.ece, 4),
-    }
+def _joined(before: FloatArray | None, added: FloatArray | None) -> FloatArray | None:
+    return None if before is None or added is None else np.concatenate([before, added])
+
+
+def _metrics(domains: Sequence[Domain]) -> dict[str, float | str]:
+    """How the heads were chosen: of one domain its values, of several each under its name."""
+    metrics: dict[str, float | str] = {}
+    for domain in domains:
+        fitted, tail = domain.fitted, "" if len(domains) == 1 else f"/{domain.name}"
+        if fitted is None:
+            continue
+        metrics |= {f"head{tail}": fitted.chosen, f"view{tail}": str(fitted.view)}
+        if fitted.quality is not None:
+            metrics[f"head_accuracy{tail}"] = round(fitted.quality.accuracy, 4)
+            metrics[f"head_ece{tail}"] = round(fitted.quality.ece, 4)
+    return metrics

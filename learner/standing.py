@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from learner.archive import METHOD, Archive
-from learner.content import AGGREGATE, TASK_PREFIX
+from learner.content import DOMAIN_PREFIX, TASK_PREFIX
 from learner.errors import ForeignStore
 from learner.events import Emit, Event
 from learner.knowledge import Knowledge
@@ -21,7 +21,7 @@ _EVENT_OF = {
 }
 
 
-PREFIXES = (AGGREGATE, TASK_PREFIX)
+PREFIXES = (DOMAIN_PREFIX, TASK_PREFIX)
 
 
 class Standing:

@@ -1,28 +1,30 @@
 """A candidate's trial: the same held-out rows answered by candidate, live and frozen.
 
-Each contender gets the same kind of head, fitted on the fit rows' features as that contender sees
-them, and answers the held-out rows. A *screening* looks at a bounded sample, spread evenly over
-classes, so that it costs the same after the thirtieth task as after the third. What passes is
-*confirmed* on every kept example: that costs what a change of the aggregate costs anyway, since
-then all of them must be encoded anew.
+Each contender gets a head fitted on the fit rows as that contender sees them, calibrated alike, and
+answers the held-out rows. In a large domain a *screening* comes first: a bounded sample, spread
+evenly over classes, so that most candidates cost the same after the thirtieth task as after the
+third. What passes is judged on all kept examples of the domain, which accepting must encode anyway.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backbones import Backbone, FloatArray, Prefix
+from backbones import Prefix
 from learner.arrays import IntArray
-from learner.content import class_id
+from learner.encoding import ExampleEncoder
 from learner.examples import KeptExample, pick_spread
-from learner.gate import Answers, GateConfig, Protocol, Verdict, judge
-from learner.heads import Head, HeadConfig, fit_head
-from learner.knowledge import Knowledge, TaskKnowledge
-from learner.refresh import see
+from learner.gate import Answered, Answers, GateConfig, Protocol, Verdict, judge
+from learner.heads import HeadConfig
+from learner.heads.calibration import fit_temperature
+from learner.heads.head import log_softmax
+from learner.heads.viewed import ViewedHead, fit_viewed
+from learner.knowledge import Knowledge, under
+from learner.sight import Seen
 
 HELD_OUT_SHARE = 3
 """One in so many rows of a screening is a held-out one, where there are enough of both."""
@@ -32,16 +34,17 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """The rows contenders meet on: (n,) rows with their targets, owners and roles.
+    """The rows contenders meet on: n of them, with their targets and owners.
 
-    live: (n, D) features as what is live sees them.
+    live, plain: what is live and the frozen backbone see in them; one object where it is the same.
     """
 
-    rows: list[KeptExample]
+    rows: Sequence[KeptExample]
     targets: IntArray
-    owners: list[str]
-    classes: list[str]
-    live: FloatArray
+    owners: Sequence[str]
+    classes: Sequence[str]
+    live: Seen
+    plain: Seen
 
     @property
     def held_out(self) -> Mask:
@@ -57,12 +60,14 @@ class Field:
         judges = pick_spread(self._by_class(held), budget // HELD_OUT_SHARE)
         fit = pick_spread(self._by_class(~held), max(budget - len(judges), len(self.classes)))
         chosen = sorted(fit + judges)
+        plain = self.plain.take(chosen)
         return Field(
             [self.rows[i] for i in chosen],
             self.targets[chosen],
             [self.owners[i] for i in chosen],
             self.classes,
-            self.live[chosen],
+            plain if self.live is self.plain else self.live.take(chosen),
+            plain,
         )
 
     def _by_class(self, wanted: Mask) -> list[list[int]]:
@@ -74,107 +79,82 @@ class Field:
 class Trial:
     """The verdict, and the head a candidate gets if somebody promotes it by hand.
 
-    The head is fitted on the rows of the screening: the learner refits it on all kept examples once
-    the candidate is live.
+    The head is fitted on the trial's fit rows: the learner refits it on all kept examples once the
+    candidate is live.
     """
 
     verdict: Verdict
-    head: Head
+    head: ViewedHead
 
 
-def screen_aggregate(
-    knowledge: Knowledge,
-    candidate: Prefix,
-    backbone: Backbone,
-    head: HeadConfig,
-    gate: GateConfig,
-) -> Trial:
-    """Judge an aggregate by the requests that name no task: all classes of all tasks compete.
+def field_of(knowledge: Knowledge, domain: str) -> Field:
+    """All kept rows of a domain, for requests that name no task."""
+    found = next(d for d in knowledge.domains if d.name == domain)
+    tasks = [knowledge.tasks[name] for name in found.tasks]
+    plain = Seen.concat([task.plain for task in tasks])
+    return Field(
+        [row for task in tasks for row in task.examples.rows],
+        knowledge.targets(found),
+        [name for name in found.tasks for _ in knowledge.tasks[name].examples.rows],
+        knowledge.labels_of(found.tasks),
+        plain if found.prompt is None else knowledge.seen(found),
+        plain,
+    )
 
-    Every contender gets a ridge head: choosing among heads would cost more with every class.
-    """
-    field = _field(knowledge.tasks).sample(gate.rows)
-    ridge = replace(head, kind="ridge")
-    return _try(field, candidate, knowledge.aggregate, backbone, ridge, gate, "no task named")
+
+def field_of_task(knowledge: Knowledge, name: str) -> Field:
+    """The kept rows of one task, for requests that name it."""
+    task, labels = knowledge.tasks[name], knowledge.labels_of([name])
+    rows = task.examples.rows
+    live = task.plain if task.upper is None and task.own is None else task.seen_alone
+    return Field(rows, task.targets, [name] * len(rows), labels, live, task.plain)
 
 
 def try_prompt(
-    knowledge: Knowledge,
-    name: str,
-    candidate: Prefix,
-    backbone: Backbone,
-    head: HeadConfig,
-    gate: GateConfig,
+    field: Field, candidate: Prefix, encoder: ExampleEncoder, head: HeadConfig, gate: GateConfig
 ) -> Trial:
-    """Judge a task's own prompt by the requests that name the task: its classes alone compete."""
-    task = knowledge.tasks[name]
-    served = task if task.prompted is None else TaskKnowledge(task.examples, task.prompted)
-    live = knowledge.aggregate if task.prompt is None else task.prompt
-    field = _field({name: served}).sample(gate.rows)
-    return _try(field, candidate, live, backbone, head, gate, "task named")
+    """A prompt's trial on the rows of a field, which are encoded under it."""
+    return compare(
+        field, under(field.plain, encoder.upper(field.rows, candidate)), head, gate, "task named"
+    )
 
 
-def confirm_aggregate(
-    live: Knowledge, candidate: Knowledge, frozen: Knowledge, head: HeadConfig, gate: GateConfig
-) -> Verdict:
-    """Judge the same examples as three aggregates see them, on every held-out one."""
-    field = _field(live.tasks)
-    answers = _answers(field, candidate.features, frozen.features, head)
-    return judge(answers, "no task named", gate)
-
-
-def _field(tasks: Mapping[str, TaskKnowledge]) -> Field:
-    rows: list[KeptExample] = []
-    owners: list[str] = []
-    targets: list[NDArray[np.int64]] = []
-    classes: list[str] = []
-    for name, task in tasks.items():
-        rows += task.examples.rows
-        owners += [name] * len(task.examples.rows)
-        targets.append(np.asarray(task.targets + len(classes), dtype=np.int64))
-        classes += [class_id(name, label) for label in task.examples.labels]
-    live = np.concatenate([task.seen for task in tasks.values()])
-    return Field(rows, np.concatenate(targets), owners, classes, live)
-
-
-def _try(
-    field: Field,
-    candidate: Prefix,
-    live: Prefix | None,
-    backbone: Backbone,
-    head: HeadConfig,
-    gate: GateConfig,
-    protocol: Protocol,
+def screen(
+    field: Field, candidate: Prefix, encoder: ExampleEncoder, head: HeadConfig, gate: GateConfig
 ) -> Trial:
-    features = see(backbone, field.rows, candidate)
-    answers: dict[str, Answers] = {}
-    if field.held_out.any():
-        frozen = field.live if live is None else see(backbone, field.rows, None)
-        answers = _answers(field, features, frozen, head)
-    fitted = fit_head(features, field.targets, field.classes, head)
-    return Trial(judge(answers, protocol, gate), fitted.head)
+    """A cheap trial on a sample, at the looser level.
+
+    Every contender gets a ridge head on the last layer: choosing would cost more with every class.
+    """
+    sample = field.sample(gate.rows)
+    seen = under(sample.plain, encoder.upper(sample.rows, candidate))
+    simple = replace(head, kind="ridge", views="last")
+    return compare(sample, seen, simple, gate.for_screening, "no task named")
 
 
-def _answers(
-    field: Field, candidate: FloatArray, frozen: FloatArray, head: HeadConfig
-) -> dict[str, Answers]:
-    right_candidate = _right(field, candidate, head)
-    right_live = _right(field, field.live, head)
-    right_frozen = right_live if frozen is field.live else _right(field, frozen, head)
-    judges = np.array(field.owners)[field.held_out]
-    return {
-        name: Answers(
-            right_candidate[judges == name],
-            right_live[judges == name],
-            right_frozen[judges == name],
-        )
-        for name in dict.fromkeys(judges.tolist())
-    }
-
-
-def _right(field: Field, features: FloatArray, head: HeadConfig) -> Mask:
-    """(m,) which held-out rows a head fitted on the fit rows answers rightly."""
+def compare(
+    field: Field, candidate: Seen, head: HeadConfig, gate: GateConfig, protocol: Protocol
+) -> Trial:
+    """Judge a candidate by what it sees in the rows of a field."""
     held = field.held_out
-    fitted = fit_head(features[~held], field.targets[~held], field.classes, head)
-    answers = fitted.head.log_posteriors(features[held]).argmax(axis=1)
-    return np.asarray(answers == field.targets[held])
+    fitted, answered = _answer(field, candidate, head)
+    live = _answer(field, field.live, head)[1]
+    frozen = live if field.live is field.plain else _answer(field, field.plain, head)[1]
+    owners = [owner for owner, judges in zip(field.owners, held, strict=True) if judges]
+    return Trial(judge(Answers(answered, live, frozen), owners, protocol, gate), fitted)
+
+
+def _answer(field: Field, seen: Seen, head: HeadConfig) -> tuple[ViewedHead, Answered]:
+    """A head fitted on the fit rows, and its answers to the held-out ones.
+
+    Its temperature is fitted on the held-out rows, for every contender alike: a prompt has seen the
+    fit rows, so they would make it surer than it may be.
+    """
+    held = field.held_out
+    fit = np.flatnonzero(~held)
+    fitted = fit_viewed(seen.take(fit), field.targets[fit], field.classes, head).head
+    if not held.any():
+        return fitted, Answered(np.zeros(0), np.zeros(0, dtype=bool))
+    scores, targets = fitted.log_posteriors(seen.take(np.flatnonzero(held))), field.targets[held]
+    cooled = log_softmax(scores / np.float32(fit_temperature(scores, targets)))
+    return fitted, Answered.of(cooled, targets)

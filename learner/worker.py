@@ -79,8 +79,13 @@ class Worker:
             stopping=self._stopped.is_set,
         )
         self._persist(learner.start)
+        busy = True
         while not self._stopped.is_set():
-            if not self._persist(learner.step):
+            worked = self._persist(learner.step)
+            if busy and not worked:
+                self._emit(Event(kind="idle"))
+            busy = worked
+            if not worked:
                 self._rest(self._config.poll_seconds)
 
     def _rest_until_needed(self) -> None:

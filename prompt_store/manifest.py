@@ -55,6 +55,7 @@ class TaskEntry(Record):
     examples: Count
     row: Count | None = None  # of the bank; None: the task has no prompt of its own
     mode: Name
+    domain: Name | None = None  # the tasks it shares a prompt and a head with
 
 
 class Draft(Record):
@@ -74,6 +75,7 @@ class Draft(Record):
     settled: tuple[BatchId, ...] = ()  # decided earlier and settled since; the store fills it in
     source: Number | None = None  # what a rollback or promotion names
     gate: Report | None = None
+    arrangement: Report | None = None  # why its tasks fall into these domains
     metrics: Metrics = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from backbones import Backbone, Bank, FloatArray, Input, IntArray, InvalidInput, Preprocessed
+from backbones import (
+    Backbone,
+    Bank,
+    FloatArray,
+    Input,
+    IntArray,
+    InvalidInput,
+    LayerStates,
+    Prefix,
+    Preprocessed,
+)
+from learner.content import ROUTED
+from learner.sight import Seen
 from serving.problems import Problem, invalid
-from serving.snapshot import Snapshot, View, empty_bank
+from serving.snapshot import Snapshot, View
 
 
 class Prediction(NamedTuple):
@@ -57,13 +69,23 @@ class Slice:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """A slice that passed preprocessing, its view, and where its rows lie in the pass."""
+class _Read:
+    """A slice that passed preprocessing.
+
+    pairs: the inputs of it that are pairs, and their two texts alone; None where nobody asks.
+    """
 
     slice: Slice
-    view: View
     batch: Preprocessed
-    place: int  # in the sequence of slices given
+    pairs: _Pairs | None
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """index: (n,) which inputs are pairs; texts: 2n, the first ones and then the second ones."""
+
+    index: IntArray
+    texts: Preprocessed
 
 
 class ForwardPass:
@@ -72,98 +94,179 @@ class ForwardPass:
     def __init__(self, backbone: Backbone, tokens: int) -> None:
         self._backbone = backbone
         self._tokens = tokens
-        self._nothing = empty_bank(backbone.description)
+        self._nothing = Bank.stack([Prefix.empty(backbone.description)])
 
     def __call__(self, slices: Sequence[Slice]) -> Sequence[Sequence[Result] | Exception]:
         """For each slice the results of its inputs, or the Problem with it."""
         outcomes: list[Sequence[Result] | Exception] = [[] for _ in slices]
-        seen: list[_Seen] = []
+        reads: list[tuple[int, _Read]] = []
         for place, one in enumerate(slices):
             try:
-                seen.append(_Seen(one, view_of(one), self._preprocess(one), place))
+                check(one.snapshot, one.work.task)
+                reads.append((place, self._read(one)))
             except Problem as problem:
                 outcomes[place] = problem
-        if seen:
-            for passed, results in zip(seen, self._answer(seen), strict=True):
-                outcomes[passed.place] = results
+        if reads:
+            places, passed = zip(*reads, strict=True)
+            for place, results in zip(places, self._answer(passed), strict=True):
+                outcomes[place] = results
         return outcomes
 
-    def _preprocess(self, one: Slice) -> Preprocessed:
+    def _read(self, one: Slice) -> _Read:
         try:
-            return self._backbone.preprocess(one.inputs)
+            batch = self._backbone.preprocess(one.inputs)
+            pairs = self._pairs(one.inputs) if one.snapshot.content.sees_apart else None
         except InvalidInput as error:
             raise invalid("#/inputs", str(error)) from error
+        return _Read(one, batch, pairs)
 
-    def _answer(self, seen: Sequence[_Seen]) -> list[list[Result]]:
-        """The results of each slice. Inputs of one snapshot and view share one use of its head."""
-        features = self._encode(seen)
-        ends = np.cumsum([len(one.batch) for one in seen])
-        groups: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for index, one in enumerate(seen):
-            groups[id(one.slice.snapshot), id(one.view)].append(index)
-        results: list[list[Result]] = [[] for _ in seen]
+    def _pairs(self, inputs: Sequence[Input]) -> _Pairs | None:
+        index = [i for i, one in enumerate(inputs) if one.text_pair is not None]
+        if not index:
+            return None
+        texts = [Input(text=inputs[i].text) for i in index]
+        texts += [Input(text=inputs[i].text_pair) for i in index]
+        return _Pairs(np.array(index, np.int64), self._backbone.preprocess(texts))
+
+    def _answer(self, reads: Sequence[_Read]) -> list[list[Result]]:
+        """The results of each slice. Inputs of one view share one use of its head."""
+        seen, rows = self._see(reads)
+        asked = [read.slice for read in reads for _ in range(len(read.batch))]
+        shares = _shares(asked, seen, rows)
+        groups: dict[int, list[int]] = defaultdict(list)
+        views = [
+            one.snapshot.view(one.work.task, row)
+            for one, row in zip(asked, rows.tolist(), strict=True)
+        ]
+        for index, used in enumerate(views):
+            groups[id(used)].append(index)
+        results: dict[int, Result] = {}
         for members in groups.values():
-            group = [seen[index] for index in members]
-            parts = [
-                features[ends[index] - len(seen[index].batch) : ends[index]] for index in members
-            ]
-            for index, answered in zip(members, _judge(group, parts), strict=True):
-                results[index] = answered
-        return results
+            used, part = views[members[0]], seen.take(members)
+            scores = np.exp(used.head.log_posteriors(part)) * shares[members, None]
+            far = None if used.novelty is None else used.novelty.quantiles(part.features).tolist()
+            for place, index in enumerate(members):
+                top = best(scores[place], used, asked[index].work.top_k)
+                results[index] = Result(None if far is None else far[place], top)
+        return _dealt(results, reads)
 
-    def _encode(self, seen: Sequence[_Seen]) -> FloatArray:
-        """Features (B, D) of all slices in order."""
-        batch = Preprocessed.concat([one.batch for one in seen])
-        bank, rows = self._bank_and_rows(seen)
-        features = np.empty((len(batch), self._backbone.description.width), np.float32)
-        for chosen in pieces(batch.lengths, self._tokens):
-            used = rows[chosen] if bank is not None else None
-            features[chosen] = self._backbone.encode(batch.select(chosen), bank, used)
-        return features
+    def _see(self, reads: Sequence[_Read]) -> tuple[Seen, IntArray]:
+        """What the backbone sees in all inputs in order, and the row each went through.
 
-    def _bank_and_rows(self, seen: Sequence[_Seen]) -> tuple[Bank | None, IntArray]:
-        """The one bank for all, and which row each input uses.
-
-        Of one snapshot its own bank as it is, so that an engine may keep it on its device; of
-        several, a bank of just the rows in use.
+        One pass for all versions, tasks and pairs. Rows count from each version's own first.
         """
-        rows = np.concatenate([np.full(len(one.batch), one.view.row, np.int64) for one in seen])
-        snapshots = {id(one.slice.snapshot): one.slice.snapshot for one in seen}
-        if len(snapshots) == 1:
-            return next(iter(snapshots.values())).content.bank, rows
-        return self._mixed(seen)
+        banks = self._banks([read.slice.snapshot for read in reads])
+        whole = [read.batch for read in reads]
+        alone = [read for read in reads if read.pairs is not None]
+        rows = [
+            np.full(len(read.batch), banks.row(read.slice.snapshot, read.slice.work.task))
+            for read in reads
+        ] + [
+            np.full(len(read.pairs.texts), banks.plain_row(read.slice.snapshot))
+            for read in alone
+            if read.pairs is not None
+        ]
+        texts = [read.pairs.texts for read in alone if read.pairs is not None]
+        states = self._encode(banks.bank, Preprocessed.concat(whole + texts), np.concatenate(rows))
+        count = sum(len(batch) for batch in whole)
+        apart = _apart(reads, states.features[count:]) if alone else None
+        first = np.concatenate(
+            [np.full(len(read.batch), banks.first(read.slice.snapshot)) for read in reads]
+        )
+        return Seen(states.pooled[:count], apart), states.rows[:count] - first
 
-    def _mixed(self, seen: Sequence[_Seen]) -> tuple[Bank | None, IntArray]:
-        banks: list[Bank] = []
-        row_of: dict[tuple[int, int], int] = {}
-        rows: list[IntArray] = []
-        for one in seen:
-            key = (id(one.slice.snapshot.content.bank), one.view.row)
-            if key not in row_of:
-                row_of[key] = len(banks)
-                banks.append(_row(one.slice.snapshot.content.bank or self._nothing, one.view.row))
-            rows.append(np.full(len(one.batch), row_of[key], np.int64))
-        bank = Bank.concat(banks)
-        return (bank if bank.length else None), np.concatenate(rows)
+    def _banks(self, snapshots: Sequence[Snapshot]) -> _Banks:
+        """Of one version its own bank as it is, so that an engine may keep it on its device."""
+        distinct = list({id(snapshot): snapshot for snapshot in snapshots}.values())
+        if len(distinct) == 1:
+            return _Banks(distinct[0].bank, {id(distinct[0]): (0, 0)})
+        banks = [snapshot.bank or self._nothing for snapshot in distinct]
+        places: dict[int, tuple[int, int]] = {}
+        rows = routers = 0
+        for snapshot, bank in zip(distinct, banks, strict=True):
+            places[id(snapshot)] = (rows, routers)
+            rows, routers = rows + len(bank), routers + len(bank.routers)
+        return _Banks(Bank.concat(banks), places)
+
+    def _encode(self, bank: Bank | None, batch: Preprocessed, rows: IntArray) -> LayerStates:
+        order, parts = [], []
+        for chosen in pieces(batch.lengths, self._tokens):
+            used = None if bank is None else rows[chosen]
+            parts.append(self._backbone.encode_layers(batch.select(chosen), bank, used))
+            order.append(chosen)
+        return LayerStates.concat(parts).select(np.argsort(np.concatenate(order)))
 
 
-def view_of(one: Slice) -> View:
-    """What answers the slice. Raises Problem: no-classes, unknown-task."""
-    return view(one.snapshot, one.work.task)
+@dataclass(frozen=True)
+class _Banks:
+    """The banks of the versions in a pass as one. places: first row and first router of each."""
+
+    bank: Bank | None
+    places: Mapping[int, tuple[int, int]]
+
+    def first(self, snapshot: Snapshot) -> int:
+        return self.places[id(snapshot)][0]
+
+    def row(self, snapshot: Snapshot, task: str | None) -> int:
+        """What the backbone is told: a row, or which router decides."""
+        rows, routers = self.places[id(snapshot)]
+        row = snapshot.row(task)
+        return -1 - routers if row == ROUTED else rows + row
+
+    def plain_row(self, snapshot: Snapshot) -> int:
+        """The row without a prompt; any, where no version in the pass has one."""
+        rows, _ = self.places[id(snapshot)]
+        return rows + (0 if snapshot.bank is None else snapshot.content.plain_row)
 
 
-def view(snapshot: Snapshot, task: str | None) -> View:
-    """What answers requests of this task, or of none. Raises Problem: no-classes, unknown-task."""
-    found = snapshot.views.get(task)
-    if found is not None:
-        return found
-    if not snapshot.views:
+def _apart(reads: Sequence[_Read], features: FloatArray) -> FloatArray:
+    """(N, 2, D): the features of both texts of each pair alone, zeros for what is no pair."""
+    count = sum(len(read.batch) for read in reads)
+    apart = np.zeros((count, 2, features.shape[1]), np.float32)
+    first, taken = 0, 0
+    for read in reads:
+        if read.pairs is not None:
+            pairs = len(read.pairs.index)
+            apart[first + read.pairs.index, 0] = features[taken : taken + pairs]
+            apart[first + read.pairs.index, 1] = features[taken + pairs : taken + 2 * pairs]
+            taken += 2 * pairs
+        first += len(read.batch)
+    return apart
+
+
+def _shares(asked: Sequence[Slice], seen: Seen, rows: IntArray) -> FloatArray:
+    """(N,) the probability of the domain each input was routed to; 1 where none was asked for."""
+    shares = np.ones(len(rows), np.float32)
+    routed: dict[int, list[int]] = defaultdict(list)
+    for index, one in enumerate(asked):
+        if one.snapshot.row(one.work.task) == ROUTED:
+            routed[id(one.snapshot)].append(index)
+    for members in routed.values():
+        router = asked[members[0]].snapshot.content.router
+        assert router is not None, "only a router routes"
+        lower = seen.states[members, : len(router.weights)]
+        posteriors = np.exp(router.log_posteriors(lower))
+        shares[members] = posteriors[np.arange(len(members)), rows[members]]
+    return shares
+
+
+def _dealt(results: Mapping[int, Result], reads: Sequence[_Read]) -> list[list[Result]]:
+    ends = np.cumsum([len(read.batch) for read in reads]).tolist()
+    starts = [0, *ends[:-1]]
+    return [[results[i] for i in range(*span)] for span in zip(starts, ends, strict=True)]
+
+
+def check(snapshot: Snapshot, task: str | None) -> None:
+    """Whether a snapshot can answer for this task. Raises Problem: no-classes, unknown-task."""
+    if snapshot.is_empty:
         raise no_classes()
-    raise Problem(
-        "unknown-task",
-        f"version {snapshot.version} knows no task {task!r}; GET /v1/tasks lists those it knows",
-        version=snapshot.version,
-    )
+    if task is not None and task not in snapshot.tasks:
+        raise Problem(
+            "unknown-task",
+            f"version {snapshot.version} knows no task {task!r}; "
+            "GET /v1/tasks lists those it knows",
+            version=snapshot.version,
+        )
 
 
 def no_classes(pending: int = 0) -> Problem:
@@ -193,25 +296,6 @@ def pieces(lengths: IntArray, tokens: int) -> Iterable[IntArray]:
         if full:
             yield order[start:stop]
             start = stop
-
-
-def _row(bank: Bank, row: int) -> Bank:
-    return Bank(bank.keys_values[row : row + 1], bank.bias[row : row + 1])
-
-
-def _judge(group: Sequence[_Seen], parts: Sequence[FloatArray]) -> Iterable[list[Result]]:
-    """Results for slices of one snapshot and view, given the features of each."""
-    snapshot, used = group[0].slice.snapshot, group[0].view
-    features = np.concatenate(parts)
-    scores = np.exp(used.head.log_posteriors(features))
-    novelty = snapshot.novelty(features, used.row)
-    start = 0
-    for one in group:
-        stop = start + len(one.batch)
-        top = [best(scores[i], used, one.slice.work.top_k) for i in range(start, stop)]
-        far = [None] * len(top) if novelty is None else novelty[start:stop].tolist()
-        yield [Result(*pair) for pair in zip(far, top, strict=True)]
-        start = stop
 
 
 def best(scores: FloatArray, used: View, top_k: int) -> list[Prediction]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from backbones import Description
 from prompt_store import Batch, BodyMismatch, Store, StoreError
@@ -26,6 +27,9 @@ from serving.submission import Submission
 logger = logging.getLogger(__name__)
 
 
+PromptKind = Literal["none", "domain", "own"]
+
+
 @dataclass(frozen=True)
 class TaskState:
     """What is known of a task: taught (in the live version), declared, or both."""
@@ -35,6 +39,8 @@ class TaskState:
     declared_labels: tuple[str, ...] | None
     examples: int
     own_prompt: bool
+    prompt: PromptKind
+    domain: str | None
     version: int | None
 
 
@@ -159,16 +165,28 @@ class Learning:
             labels=self._taught(name),
             declared_labels=declaration.labels if declaration else None,
             examples=entry.examples if entry else 0,
-            own_prompt=snapshot is not None and name in snapshot.content.rows,
-            version=snapshot.version if snapshot and name in snapshot.views else None,
+            own_prompt=snapshot is not None and name in snapshot.content.heads,
+            prompt=_prompt_of(name, snapshot),
+            domain=entry.domain if entry else None,
+            version=snapshot.version if snapshot and name in snapshot.tasks else None,
         )
 
     def _taught_tasks(self) -> list[str]:
         snapshot = self._snapshot()
-        return snapshot.tasks if snapshot else []
+        return list(snapshot.tasks) if snapshot else []
 
     def _taught(self, task: str) -> tuple[str, ...]:
         """Labels of the task in the live version."""
         snapshot = self._snapshot()
-        view = snapshot.views.get(task) if snapshot else None
+        view = snapshot.tasks.get(task) if snapshot else None
         return tuple(label for _, label in view.classes) if view else ()
+
+
+def _prompt_of(task: str, snapshot: Snapshot | None) -> PromptKind:
+    """Which prompt the task's requests are seen under."""
+    if snapshot is None or task not in snapshot.tasks:
+        return "none"
+    content = snapshot.content
+    if task in content.heads:
+        return "own"
+    return "none" if content.domains[content.index_of(task)].prefix is None else "domain"

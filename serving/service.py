@@ -15,7 +15,7 @@ from prompt_store import Manifest, Store
 from serving.auth import Access
 from serving.batcher import Answer, Batcher
 from serving.events import EventBus
-from serving.forward import ForwardPass, Work, no_classes, view
+from serving.forward import ForwardPass, Work, check, no_classes
 from serving.history import History
 from serving.learning import Learning
 from serving.limits import check_count, check_inputs
@@ -137,9 +137,9 @@ class Service:
         _check_order(version, min_version)
         pinned = None if version is None else await self._pinned(version)
         snapshot = pinned or self._live(min_version)
-        if snapshot is None or not snapshot.views:
+        if snapshot is None or snapshot.is_empty:
             raise no_classes(await self.off_loop(self.learning.pending))
-        view(snapshot, task)
+        check(snapshot, task)
         return await self.batcher.submit(Work(inputs, task, top_k, pinned))
 
     async def _pinned(self, version: int) -> Snapshot:

@@ -2,103 +2,111 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
 
-from backbones import Backbone, Bank, Description, FloatArray, Input, Preprocessed
-from learner.content import Content, ContentReader, split_class
-from learner.heads import Head
+from backbones import Backbone, Bank, Input
+from learner.content import ROUTED, Content, ContentReader, ServedDomain, split_class
+from learner.heads.novelty import Novelty
+from learner.heads.viewed import ViewedHead
+from learner.sight import Seen
 from prompt_store import Kind, Manifest, Store
 
-WARMING = Input(text="warm")
-AGGREGATE_ROW = 0
+WARMING = Input(text="warm", text_pair="up")
 
 
 class Unservable(Exception):
     """A version that this replica cannot serve, with the reason."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class View:
-    """What answers requests of one task, or of none.
+    """What answers inputs that were seen under one row of the bank.
 
-    row: of the bank, for the features; head: its columns are `classes`, pairs of task and label.
+    head: its columns are `classes`, pairs of task and label. novelty: on the features under the
+    row; None where it was not fitted for them.
     """
 
     row: int
-    head: Head
+    head: ViewedHead
     classes: tuple[tuple[str, str], ...]
+    novelty: Novelty | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """A loaded version. `views[None]` answers without a task; no views where nothing is learnt."""
+    """A loaded version. `domains[row]` answers requests that name no task, `tasks` the others.
+
+    bank: None where the plain backbone does it all. Both are empty where nothing is learnt.
+    """
 
     manifest: Manifest
     content: Content
-    views: Mapping[str | None, View]
+    bank: Bank | None
+    domains: tuple[View, ...]
+    tasks: Mapping[str, View]
 
     @property
     def version(self) -> int:
         return self.manifest.version
 
     @property
-    def tasks(self) -> list[str]:
-        """Names of the tasks that can be asked for."""
-        return [task for task in self.views if task is not None]
+    def is_empty(self) -> bool:
+        """Whether there is nothing to answer with."""
+        return not self.domains
 
-    def novelty(self, features: FloatArray, row: int) -> FloatArray | None:
-        """(B,) quantiles for features (B, D) under `row`; None where not fitted for that row."""
-        if self.content.novelty is None or row != AGGREGATE_ROW:
-            return None
-        return self.content.novelty.quantiles(features)
+    def row(self, task: str | None) -> int:
+        """The row an input of this task goes through; `ROUTED` where the pass finds out."""
+        if task is not None:
+            return self.tasks[task].row
+        return 0 if self.content.router is None else ROUTED
+
+    def view(self, task: str | None, row: int) -> View:
+        """What answers an input of this task that went through this row."""
+        return self.domains[row] if task is None else self.tasks[task]
 
     @staticmethod
-    def of(manifest: Manifest, content: Content) -> Snapshot:
+    def of(manifest: Manifest, content: Content, bank: Bank | None) -> Snapshot:
         """The snapshot of a version's content. Raises Unservable where its parts do not fit."""
-        return Snapshot(manifest, content, _views(content))
-
-
-def _views(content: Content) -> dict[str | None, View]:
-    if content.flat is None:
-        if content.labels:
-            raise Unservable(f"version {content.version} has labels and no head")
-        return {}
-    if content.flat.classes != len(content.labels):
-        raise Unservable(
-            f"version {content.version} has {len(content.labels)} labels and a head of "
-            f"{content.flat.classes} columns"
+        domains = tuple(
+            _view(row, domain, content.version) for row, domain in enumerate(content.domains)
         )
-    classes = tuple(split_class(name) for name in content.labels)
-    views: dict[str | None, View] = {None: View(AGGREGATE_ROW, content.flat, classes)}
-    for task, columns in content.tasks.items():
-        own = tuple(classes[column] for column in columns)
-        views[task] = _task_view(content, task, columns, own)
-    return views
+        tasks = {
+            task: _task_view(task, domain, domains[row], content)
+            for row, domain in enumerate(content.domains)
+            for task in domain.tasks
+        }
+        return Snapshot(manifest, content, bank, domains, tasks)
 
 
-def _task_view(
-    content: Content, task: str, columns: Sequence[int], classes: tuple[tuple[str, str], ...]
-) -> View:
-    """The task's own row and head, or the flat head's columns for it under the aggregate."""
-    head = content.task_heads.get(task)
-    if head is None or content.flat is None:
-        return View(AGGREGATE_ROW, _restricted(content, columns), classes)
-    if head.classes != len(classes):
+def _view(row: int, domain: ServedDomain, version: int) -> View:
+    if domain.head.classes != len(domain.labels):
+        raise Unservable(
+            f"version {version}: domain {domain.name!r} has {len(domain.labels)} labels and a head "
+            f"of {domain.head.classes} columns"
+        )
+    classes = tuple(split_class(name) for name in domain.labels)
+    return View(row, domain.head, classes, domain.novelty)
+
+
+def _task_view(task: str, domain: ServedDomain, whole: View, content: Content) -> View:
+    """The task's own row and head, or its columns of the domain's head."""
+    columns = [c for c, (owner, _) in enumerate(whole.classes) if owner == task]
+    classes = tuple(whole.classes[column] for column in columns)
+    own = content.heads.get(task)
+    if own is None:
+        if len(columns) == len(whole.classes):
+            return whole
+        return View(whole.row, domain.head.restrict(columns), classes, domain.novelty)
+    if own.classes != len(classes):
         raise Unservable(
             f"version {content.version}: task {task!r} has {len(classes)} labels and a head of "
-            f"{head.classes} columns"
+            f"{own.classes} columns"
         )
-    return View(content.rows[task], head, classes)
-
-
-def _restricted(content: Content, columns: Sequence[int]) -> Head:
-    flat = content.flat
-    assert flat is not None
-    return flat if len(columns) == flat.classes else flat.restrict(columns)
+    return View(content.rows[task], own, classes)
 
 
 class SnapshotLoader:
@@ -109,7 +117,7 @@ class SnapshotLoader:
         self._backbone = backbone
         self._reader = ContentReader(store.blobs)
         self._lock = Lock()
-        self._plain: FloatArray | None = None
+        self._plain: Seen | None = None
 
     def load(self, version: int) -> Snapshot:
         """The snapshot of this version, ready to serve.
@@ -129,7 +137,8 @@ class SnapshotLoader:
         try:
             with self._lock:
                 content = self._reader.read(manifest)
-            snapshot = Snapshot.of(manifest, content)
+            bank = content.bank(description)
+            snapshot = Snapshot.of(manifest, content, bank)
             self._warm(snapshot)
         except (ValueError, KeyError) as error:
             raise Unservable(f"version {version} does not fit together: {error}") from error
@@ -137,30 +146,28 @@ class SnapshotLoader:
 
     def _warm(self, snapshot: Snapshot) -> None:
         """One tiny pass through every head, which also proves that the shapes fit."""
-        bank = snapshot.content.bank
-        if bank is not None:
-            bank.check(self._backbone.description)
-        if self._backbone.description.modality == "text":
-            self._answer_once(snapshot, self._backbone.preprocess([WARMING]))
-
-    def _answer_once(self, snapshot: Snapshot, batch: Preprocessed) -> None:
-        features = self._features(batch, snapshot.content.bank)
-        for view in snapshot.views.values():
-            if not np.isfinite(view.head.log_posteriors(features)).all():
+        if snapshot.bank is not None:
+            snapshot.bank.check(self._backbone.description)
+        if self._backbone.description.modality != "text" or snapshot.is_empty:
+            return
+        seen = self._warming_text(snapshot)
+        for view in (*snapshot.domains, *snapshot.tasks.values()):
+            if not np.isfinite(view.head.log_posteriors(seen)).all():
                 raise Unservable(
                     f"version {snapshot.version} answers with numbers that are not finite"
                 )
 
-    def _features(self, batch: Preprocessed, bank: Bank | None) -> FloatArray:
-        """Of the warming text. Without a bank they never change: one pass serves all versions."""
-        if bank is not None:
-            return self._backbone.encode(batch, bank)
-        if self._plain is None:
-            self._plain = self._backbone.encode(batch)
-        return self._plain
-
-
-def empty_bank(description: Description) -> Bank:
-    """One row that changes nothing: what a version without prefixes is served under."""
-    layers, _, heads, _, _ = shape = description.prefix_shape(0)
-    return Bank(np.zeros((1, *shape), np.float32), np.zeros((1, layers, heads, 0), np.float32))
+    def _warming_text(self, snapshot: Snapshot) -> Seen:
+        """Without a bank what is seen never changes: one pass serves all versions."""
+        if snapshot.bank is None and self._plain is not None:
+            return self._plain
+        batch = self._backbone.preprocess([WARMING])
+        rows = np.array([snapshot.row(None)], dtype=np.int64)
+        states = self._backbone.encode_layers(
+            batch, snapshot.bank, rows if snapshot.bank is not None else None
+        )
+        apart = np.repeat(states.features[:, None], 2, axis=1)
+        seen = Seen(states.pooled, apart)
+        if snapshot.bank is None:
+            self._plain = seen
+        return seen

@@ -18,9 +18,9 @@ def tasks(connection: Connection) -> None:
     if connection.json:
         print_json(known)
     else:
-        print_table(("task", "labels", "examples", "own prompt"), [_row(one) for one in known])
+        columns = ("task", "labels", "examples", "domain", "prompt")
+        print_table(columns, [_row(one) for one in known])
 
 
 def _row(task: Task) -> tuple[object, ...]:
-    own = None if task.own_prompt is None else "yes" if task.own_prompt else "no"
-    return (task.task, len(task.labels), task.examples, own)
+    return (task.task, len(task.labels), task.examples, task.domain, task.prompt)

@@ -72,6 +72,7 @@ class Task(Answer):
 
     labels: those it predicts now; declared_labels: those it may have, None where nobody declared
     it; examples: how many it was taught with; own_prompt: whether it has a prompt of its own;
+    domain: the tasks it shares a prompt and a head with; prompt: none, domain or own;
     version: the live version, None where that does not know the task yet.
     """
 
@@ -80,6 +81,8 @@ class Task(Answer):
     declared_labels: tuple[str, ...] | None = None
     examples: int | None = None
     own_prompt: bool | None = None
+    domain: str | None = None
+    prompt: str | None = None
     version: int | None = None
 
 

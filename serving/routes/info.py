@@ -34,6 +34,8 @@ def _info(service: Service, pending: int) -> InfoBody:
         ready=service.ready,
         version=snapshot.version if snapshot else None,
         tasks=len(snapshot.tasks) if snapshot else 0,
+        domains=[domain.name for domain in snapshot.content.domains] if snapshot else [],
+        routed=snapshot is not None and snapshot.content.router is not None,
         classes=len(snapshot.content.labels) if snapshot else 0,
         pinned=service.pins.versions,
         waiting_inputs=service.batcher.waiting,

@@ -66,6 +66,8 @@ class InfoBody(AnswerShape):
                 "ready": True,
                 "version": 42,
                 "tasks": 3,
+                "domains": ["mail"],
+                "routed": False,
                 "classes": 21,
                 "pinned": [40],
                 "waiting_inputs": 0,
@@ -85,6 +87,8 @@ class InfoBody(AnswerShape):
     ready: bool
     version: int | None = Field(description="the version unpinned requests get here")
     tasks: int
+    domains: list[str] = Field(description="groups of tasks that share a prompt and a head")
+    routed: bool = Field(description="whether a router inside the pass tells domains apart")
     classes: int
     pinned: list[int] = Field(description="other versions that are loaded")
     waiting_inputs: int = Field(description="inputs that wait for a forward pass")

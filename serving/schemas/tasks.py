@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, FailFast, Field
 
@@ -14,7 +14,9 @@ _MAIL = {
     "labels": ["delivery", "refund"],
     "declared_labels": ["delivery", "refund", "praise"],
     "examples": 48,
-    "own_prompt": True,
+    "own_prompt": False,
+    "domain": "mail",
+    "prompt": "domain",
     "version": 42,
 }
 
@@ -43,6 +45,12 @@ class TaskBody(AnswerShape):
     )
     examples: int = Field(description="examples it was taught with, in the live version")
     own_prompt: bool = Field(description="whether it has a prompt of its own")
+    domain: str | None = Field(
+        description="the tasks it shares a prompt and a head with, by the name of the first"
+    )
+    prompt: Literal["none", "domain", "own"] = Field(
+        description="whose prompt its inputs are seen under: nobody's, its domain's, or its own"
+    )
     version: int | None = Field(
         description="the live version, null where it does not know the task"
     )

@@ -26,6 +26,7 @@ _REFRESH = {
     "batches": ["01JD4Q8ZK3W9V7X5M2N6P0R1ST"],
     "decided": [],
     "gate": None,
+    "arrangement": None,
     "metrics": {},
 }
 
@@ -52,6 +53,9 @@ class VersionBody(AnswerShape):
     batches: list[str] = Field(description="batches it learnt for the first time")
     decided: list[str] = Field(description="batches whose prompts it decided")
     gate: dict[str, Any] | None = Field(description="report of the gate")
+    arrangement: dict[str, Any] | None = Field(
+        description="why its tasks fall into these domains; null where all share one"
+    )
     metrics: dict[str, float | int | str]
 
     @classmethod

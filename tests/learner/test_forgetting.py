@@ -54,16 +54,18 @@ def test_what_remains_equals_never_having_seen_the_task(
     left, plain = known(store), known(never)
     assert set(left.tasks) == {"bank"}
     assert left.labels == plain.labels
-    assert left.aggregate is None
-    assert left.statistics is not None
-    assert plain.statistics is not None
-    assert left.statistics.classes == plain.statistics.classes
-    np.testing.assert_allclose(left.statistics.scatter, plain.statistics.scatter, atol=1e-9)
-    np.testing.assert_allclose(left.statistics.sums, plain.statistics.sums, atol=1e-9)
-    assert left.flat is not None
-    assert plain.flat is not None
-    for name, tensor in plain.flat.tensors().items():
-        np.testing.assert_array_equal(left.flat.tensors()[name], tensor)
+    (remaining,), (unaware,) = left.domains, plain.domains
+    assert remaining.prompt is None
+    assert remaining.statistics is not None
+    assert unaware.statistics is not None
+    assert remaining.statistics.classes == unaware.statistics.classes
+    scatters = remaining.statistics.scatter, unaware.statistics.scatter
+    np.testing.assert_allclose(*scatters, atol=1e-9)
+    np.testing.assert_allclose(remaining.statistics.sums, unaware.statistics.sums, atol=1e-9)
+    assert remaining.head is not None
+    assert unaware.head is not None
+    for name, tensor in unaware.head.tensors().items():
+        np.testing.assert_array_equal(remaining.head.tensors()[name], tensor)
 
 
 def test_the_manifest_does_not_name_what_was_forgotten(
@@ -85,7 +87,7 @@ def test_prompts_stay_where_the_task_never_trained_one(
     learner = learner_on(store, quick(gate="open"))
     taught(learner, store, MAIL, batch("single", ["only"]))
     forget(learner, store, "single")
-    assert known(store).aggregate is not None
+    assert known(store).domains[0].prompt is not None
     assert known(store).tasks["mail"].prompt is not None
 
 
@@ -112,7 +114,7 @@ def test_the_last_task_forgotten_leaves_an_empty_version(
     forget(learner, store, "mail")
     content = ContentReader(store.blobs).read(store.manifest(store.timeline().live or 0))
     assert content.labels == ()
-    assert content.flat is None
+    assert content.domains == ()
     taught(learner, store, BANK)
     assert set(known(store).tasks) == {"bank"}
 
@@ -161,5 +163,5 @@ def test_what_is_taught_after_the_request_is_kept_even_while_another_task_trains
 def test_prompts_of_another_method_are_traces_too(store: Store, learner_on: MakeLearner) -> None:
     taught(learner_on(store, quick(gate="open")), store, MAIL, BANK)
     forget(learner_on(store, quick(method="frozen")), store, "mail")
-    assert known(store).aggregate is None
+    assert known(store).domains[0].prompt is None
     assert all(task.prompt is None for task in known(store).tasks.values())

@@ -1,22 +1,41 @@
-from math import comb
+"""The gate: a paired permutation test with a stated error rate, and what it refuses besides."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.stats import binom
 
-from learner.gate import Answers, GateConfig, binomial_tail, judge
+from learner.gate import Answered, Answers, GateConfig, Verdict, chance_of, judge
+
+SURE, UNSURE, WRONG = -0.1, -0.6, -2.0
 
 
-def answers(candidate: str, live: str, frozen: str | None = None) -> Answers:
-    def bits(text: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        return np.array([c == "1" for c in text])
+def answered(log_posteriors: list[float]) -> Answered:
+    """Right where more than half of the probability went to the true class."""
+    values = np.array(log_posteriors, dtype=np.float64)
+    return Answered(values, values > np.log(0.5))
 
-    return Answers(bits(candidate), bits(live), bits(frozen if frozen is not None else live))
+
+def verdict_on(
+    candidate: list[float],
+    live: list[float],
+    frozen: list[float] | None = None,
+    owners: list[str] | None = None,
+    **config: Any,
+) -> Verdict:
+    answers = Answers(answered(candidate), answered(live), answered(frozen or live))
+    owners = owners or ["task"] * len(candidate)
+    return judge(answers, owners, "no task named", GateConfig.model_validate(config))
 
 
 def test_a_clear_win_is_accepted() -> None:
-    verdict = judge({"a": answers("1" * 20, "0" * 10 + "1" * 10)}, "no task named", GateConfig())
+    verdict = verdict_on([SURE] * 20, [WRONG] * 10 + [SURE] * 10)
     assert verdict.accepted
     assert (verdict.wins, verdict.losses) == (10, 0)
     assert verdict.report()["accuracy"] == {
@@ -27,60 +46,68 @@ def test_a_clear_win_is_accepted() -> None:
     }
 
 
+def test_surer_of_what_was_right_already_is_better_too() -> None:
+    assert verdict_on([SURE] * 12, [UNSURE] * 12).accepted
+
+
 def test_a_tie_keeps_what_serves() -> None:
-    assert not judge({"a": answers("1100", "1100")}, "no task named", GateConfig()).accepted
+    assert not verdict_on([SURE, UNSURE] * 4, [SURE, UNSURE] * 4).accepted
+
+
+def test_surer_but_right_less_often_is_refused() -> None:
+    verdict = verdict_on([SURE] * 29 + [WRONG], [UNSURE] * 30)
+    assert not verdict.accepted
+    assert "less often than live" in verdict.reason
 
 
 def test_harm_to_one_old_task_refuses_a_candidate_that_wins_overall() -> None:
-    by_task = {"new": answers("1" * 30, "0" * 30), "old": answers("0" * 10, "1" * 10)}
-    verdict = judge(by_task, "no task named", GateConfig())
+    owners = ["new"] * 30 + ["old"] * 10
+    verdict = verdict_on([SURE] * 30 + [WRONG] * 10, [WRONG] * 30 + [UNSURE] * 10, owners=owners)
     assert not verdict.accepted
     assert "'old'" in verdict.reason
 
 
 def test_better_than_live_but_worse_than_frozen_is_refused() -> None:
-    verdict = judge(
-        {"a": answers("1" * 10 + "0" * 10, "0" * 20, "1" * 20)}, "no task named", GateConfig()
-    )
+    verdict = verdict_on([SURE] * 10 + [WRONG] * 10, [WRONG] * 20, [SURE] * 20)
     assert not verdict.accepted
     assert "frozen" in verdict.reason
+    assert verdict.frozen_suffices
 
 
 def test_without_held_out_rows_nothing_is_accepted() -> None:
-    verdict = judge({}, "task named", GateConfig())
+    verdict = verdict_on([], [])
     assert not verdict.accepted
     assert "held-out" in verdict.reason
 
 
 @pytest.mark.parametrize(("mode", "accepted"), [("open", True), ("closed", False)])
 def test_an_open_or_closed_gate_ignores_the_evidence(mode: str, accepted: bool) -> None:
-    config = GateConfig.model_validate({"mode": mode})
-    assert judge({"a": answers("1111", "0000")}, "no task named", config).accepted is accepted
+    assert verdict_on([SURE] * 6, [WRONG] * 6, mode=mode).accepted is accepted
 
 
-@given(st.integers(0, 40), st.integers(0, 40))
-def test_binomial_tail_is_a_probability_and_complements(wins: int, losses: int) -> None:
-    tosses = wins + losses
-    tail = binomial_tail(wins, losses)
-    assert 0 <= tail <= 1
-    if tosses:
-        exactly = comb(tosses, wins) / 2**tosses
-        assert tail + binomial_tail(losses, wins) == pytest.approx(1 + exactly)
+@given(st.lists(st.integers(-9, 9), min_size=1, max_size=9))
+def test_for_few_rows_the_chance_is_exact(differences: list[int]) -> None:
+    values = np.array(differences, dtype=np.float64)
+    signs = np.array(np.meshgrid(*[[-1.0, 1.0]] * len(values))).reshape(len(values), -1)
+    means = signs.T @ values / len(values)
+    exact = float(np.mean(means >= values.mean() - 1e-9)) if np.any(values) else 1.0
+    assert chance_of(values) == pytest.approx(exact, abs=0.02)
 
 
 def test_the_error_rate_is_kept_for_candidates_that_are_no_better() -> None:
     rng = np.random.default_rng(0)
-    config = GateConfig()
-    accepted = 0
-    for _ in range(2000):
-        candidate, live = rng.random((2, 200)) < 0.8
-        accepted += judge({"a": Answers(candidate, live, live)}, "no task named", config).accepted
-    assert accepted / 2000 <= config.alpha
+
+    def drawn() -> NDArray[np.float64]:
+        return np.log(rng.beta(4, 2, 40))
+
+    accepted, trials = 0, 400
+    for _ in range(trials):
+        candidate, live = drawn(), drawn()
+        accepted += verdict_on(candidate.tolist(), live.tolist()).accepted
+    assert accepted <= binom.ppf(0.999, trials, GateConfig().alpha)
 
 
 def test_with_fewer_judges_nothing_could_be_accepted() -> None:
-    config = GateConfig()
-    assert config.fewest_judges == 5
+    assert GateConfig().fewest_judges == 5
     for rows, accepted in ((4, False), (5, True)):
-        won = answers("1" * rows, "0" * rows)
-        assert judge({"a": won}, "task named", config).accepted is accepted
+        assert verdict_on([SURE] * rows, [WRONG] * rows).accepted is accepted

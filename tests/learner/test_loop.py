@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backbones import Input, Preprocessed
+from backbones import Input, Prefix, Preprocessed
 from backbones.text.backbone import TorchTextBackbone
 from learner.archive import METHOD, Archive
 from learner.build import build_learner
-from learner.content import AGGREGATE, Content, ContentReader
+from learner.content import DOMAIN_PREFIX, Content, ContentReader
 from learner.errors import Cancelled, Superseded
 from learner.events import Event
 from learner.loop import Learner
 from learner.publisher import RELEASED
+from learner.sight import Seen
 from prompt_store import Batch, Draft, Example, Kind, Manifest, Store
 from tests.learner.conftest import MakeLearner, batch, quick, run_dry, text
 
@@ -46,10 +47,19 @@ def send(store: Store, *batches: Batch) -> list[Batch]:
 
 
 def answer(store: Store, backbone: TorchTextBackbone, text: str) -> str:
-    served = content(store)
-    assert served.flat is not None
-    features = backbone.encode(backbone.preprocess([Input(text=text)]), served.bank)
-    return served.labels[int(served.flat.log_posteriors(features).argmax())]
+    (domain,) = content(store).domains
+    bank = content(store).bank(backbone.description)
+    states = backbone.encode_layers(backbone.preprocess([Input(text=text)]), bank)
+    return domain.labels[int(domain.head.log_posteriors(Seen(states.pooled)).argmax())]
+
+
+def prompt(store: Store) -> Prefix | None:
+    (domain,) = content(store).domains
+    return domain.prefix
+
+
+def tasks(store: Store) -> set[str]:
+    return {task for domain in content(store).domains for task in domain.tasks}
 
 
 def test_classes_are_known_after_the_refresh_and_the_batch_ends_published(
@@ -91,10 +101,11 @@ def test_an_open_gate_serves_the_trained_prompts(store: Store, learner_on: MakeL
     run_dry(learner_on(store, quick(gate="open")))
     assert kinds(store) == [Kind.FENCE, Kind.REFRESH, Kind.TRAIN]
     served = content(store)
-    assert served.bank is not None
+    aggregate = prompt(store)
+    assert aggregate is not None
+    assert aggregate.length == 4
     assert served.rows == {"mail": 1}
-    assert served.bank.prefix(0).length == 4
-    assert set(served.task_heads) == {"mail"}
+    assert set(served.heads) == set(served.prefixes) == {"mail"}
     assert live(store).tasks["mail"].mode == "prompt"
 
 
@@ -107,7 +118,7 @@ def test_a_refused_candidate_changes_nothing_but_training_goes_on_from_it(
     send(store, batch("bank", ["card", "loan"]))
     run_dry(learner)
     assert kinds(store) == [Kind.FENCE] + 2 * [Kind.REFRESH, Kind.CANDIDATE]
-    assert content(store).bank is None
+    assert prompt(store) is None
     assert (log(store)[-1].gate or {})["accepted"] is False
     state = Archive(store.blobs).read_method(log(store)[-1])
     assert state is not None
@@ -132,9 +143,9 @@ def test_the_queue_stays_bounded_over_many_tasks(store: Store, learner_on: MakeL
     for i in range(5):
         send(store, batch(f"task-{i}", [f"a{i}", f"b{i}"], rows=6))
         run_dry(learner)
-        served = content(store)
-        assert served.bank is not None
-        assert served.bank.prefix(0).length <= 2 + 2 * 2
+        aggregate = prompt(store)
+        assert aggregate is not None
+        assert aggregate.length <= 2 + 2 * 2
 
 
 def test_a_batch_that_arrives_during_training_is_refreshed_before_it_ends(
@@ -152,7 +163,7 @@ def test_a_batch_that_arrives_during_training_is_refreshed_before_it_ends(
     learnt = next(m.version for m in log(store) if later.id in m.batches)
     decided = next(m.version for m in log(store) if first.id in m.decided)
     assert learnt < decided
-    assert set(content(store).tasks) == {"mail", "bank"}
+    assert tasks(store) == {"mail", "bank"}
 
 
 def test_more_examples_of_a_task_train_it_again(store: Store, learner_on: MakeLearner) -> None:
@@ -225,10 +236,10 @@ def test_a_rollback_undoes_and_what_it_undid_is_not_learnt_again(
     outcome = store.intake.outcome(unwanted.id)
     assert outcome is not None
     assert (outcome.status, outcome.error) == ("failed", RELEASED)
-    assert set(content(store).tasks) == {"mail"}
+    assert tasks(store) == {"mail"}
     send(store, batch("news", ["sports", "money"]))
     run_dry(learner)
-    assert set(content(store).tasks) == {"mail", "news"}
+    assert tasks(store) == {"mail", "news"}
 
 
 def test_a_candidate_promoted_by_hand_serves_at_once_and_is_completed(
@@ -243,10 +254,11 @@ def test_a_candidate_promoted_by_hand_serves_at_once_and_is_completed(
     run_dry(learner)
     completed = live(store)
     assert completed.kind is Kind.REFRESH
-    assert completed.blobs[AGGREGATE] == store.manifest(candidate).blobs[AGGREGATE]
+    served = f"{DOMAIN_PREFIX}all"
+    assert completed.blobs[served] == store.manifest(candidate).blobs[served]
     knowledge = Archive(store.blobs).read(completed)
     assert knowledge.is_complete
-    assert knowledge.tasks["mail"].prompted is not None
+    assert knowledge.tasks["mail"].own is not None
 
 
 def test_a_promotion_while_a_prompt_trains_makes_the_gate_look_again(
@@ -291,8 +303,9 @@ def test_classes_keep_a_bounded_number_of_examples_but_count_all(
     knowledge = Archive(store.blobs).read(live(store))
     assert len(knowledge.tasks["mail"].examples.rows) == 8
     assert knowledge.tasks["mail"].examples.seen == {"refund": 16, "order": 8}
-    assert knowledge.statistics is not None
-    assert knowledge.statistics.total == 24
+    statistics = knowledge.domains[0].statistics
+    assert statistics is not None
+    assert statistics.total == 24
 
 
 def test_the_same_batches_and_seed_learn_the_same(learner_on: MakeLearner) -> None:
@@ -322,9 +335,10 @@ def test_statistics_equal_those_of_the_kept_features(store: Store, learner_on: M
     send(store, batch("mail", ["refund", "order"]), batch("bank", ["card", "loan"]))
     run_dry(learner_on(store, quick(gate="open")))
     knowledge = Archive(store.blobs).read(live(store))
-    assert knowledge.statistics is not None
-    features = knowledge.features.astype(np.float64)
-    np.testing.assert_allclose(knowledge.statistics.scatter, features.T @ features, atol=1e-9)
+    (domain,) = knowledge.domains
+    assert domain.statistics is not None
+    features = knowledge.seen(domain).features.astype(np.float64)
+    np.testing.assert_allclose(domain.statistics.scatter, features.T @ features, atol=1e-9)
 
 
 def test_a_training_that_diverges_leaves_the_batch_learnt_and_live_as_it_was(
@@ -339,7 +353,7 @@ def test_a_training_that_diverges_leaves_the_batch_learnt_and_live_as_it_was(
     outcome = store.intake.outcome(sent.id)
     assert outcome is not None
     assert outcome.status == "published"
-    assert content(store).bank is None
+    assert prompt(store) is None
     assert "training loss" in (live(store).gate or {})["reason"]
 
 

@@ -10,11 +10,13 @@ from backbones import Prefix
 from backbones.checks import random_prefix
 from backbones.text.backbone import TorchTextBackbone
 from learner.archive import Archive
+from learner.encoding import ExampleEncoder
 from learner.examples import KeptExample
 from learner.gate import GateConfig
 from learner.heads import HeadConfig
-from learner.training import reexpress
-from learner.trial import Field, confirm_aggregate, screen_aggregate
+from learner.sight import Seen
+from learner.training import express
+from learner.trial import Field, compare, field_of, screen
 from prompt_store import Store
 from tests.learner.conftest import MakeLearner, batch, quick, run_dry
 
@@ -27,7 +29,8 @@ def field(classes: int, each: int) -> Field:
     ]
     targets = np.repeat(np.arange(classes), each)
     names = [f"t/{c}" for c in range(classes)]
-    return Field(rows, targets, ["t"] * len(rows), names, np.zeros((len(rows), 2), np.float32))
+    seen = Seen(np.zeros((len(rows), 1, 2), np.float32))
+    return Field(rows, targets, ["t"] * len(rows), names, seen, seen)
 
 
 def test_a_sample_is_bounded_and_a_third_of_it_judges() -> None:
@@ -42,19 +45,22 @@ def test_every_class_has_a_fit_row_even_where_there_are_more_classes_than_rows()
     assert len(set(sample.targets[~sample.held_out].tolist())) == 500
 
 
-def test_screening_and_confirmation_agree_on_who_is_who(
+def test_what_sees_the_same_is_refused_and_all_held_out_rows_judge(
     store: Store, learner_on: MakeLearner, tiny: TorchTextBackbone
 ) -> None:
     for one in (batch("mail", ["refund", "order"]), batch("bank", ["card", "loan"])):
         store.intake.accept(one)
     run_dry(learner_on(store, quick(method="frozen")))
     knowledge = Archive(store.blobs).read(store.manifest(store.timeline().live or 0))
-    nothing = Prefix.empty(tiny.description)
-    gate, head = GateConfig(), HeadConfig(kind="lda")
-    same = screen_aggregate(knowledge, nothing, tiny, head, gate).verdict
+    encoder, gate, head = ExampleEncoder(tiny), GateConfig(), HeadConfig(kind="lda")
+    meeting = field_of(knowledge, "all")
+    same = screen(meeting, Prefix.empty(tiny.description), encoder, head, gate).verdict
     assert same.accuracy["candidate"] == same.accuracy["live"] == same.accuracy["frozen"]
     assert not same.accepted
-    other = reexpress(knowledge, random_prefix(tiny.description, 4, seed=0), tiny)
-    verdict = confirm_aggregate(knowledge, other, knowledge, head, gate)
+    other = express(
+        knowledge, knowledge.domains[0], random_prefix(tiny.description, 4, seed=0), encoder
+    )
+    seen = other.seen(other.domains[0])
+    verdict = compare(meeting, seen, head, gate, "no task named").verdict
     assert verdict.accuracy["rows"] == sum(t.held_out.sum() for t in knowledge.tasks.values())
     assert set(verdict.tasks) == {"mail", "bank"}

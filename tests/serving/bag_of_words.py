@@ -8,7 +8,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from backbones import Bank, Description, FloatArray, Input, IntArray, InvalidInput, Preprocessed
+from backbones import (
+    Bank,
+    Description,
+    FloatArray,
+    Input,
+    IntArray,
+    InvalidInput,
+    LayerStates,
+    Preprocessed,
+)
 from backbones.arrays import Rows
 
 WIDTH = 64
@@ -38,16 +47,28 @@ class BagOfWords:
     def encode(
         self, batch: Preprocessed, bank: Bank | None = None, rows: Rows | None = None
     ) -> FloatArray:
+        return self.encode_layers(batch, bank, rows).features
+
+    def encode_layers(
+        self, batch: Preprocessed, bank: Bank | None = None, rows: Rows | None = None
+    ) -> LayerStates:
+        plain = self._counted(batch)
+        used = np.zeros(len(batch), np.int64) if rows is None else np.array(rows, np.int64)
+        features = plain.copy()
+        if bank is not None:
+            for number, router in enumerate(bank.routers):
+                asked = used == -1 - number
+                used[asked] = router.choose(_normalised(plain)[asked, None])
+            weights = np.exp(bank.bias[used, 0, 0])
+            features += np.einsum("bp,bpd->bd", weights, bank.keys_values[used, 0, 1, 0])
+        states = np.stack([_normalised(plain), _normalised(features)], axis=1)
+        return LayerStates(states, used)
+
+    def _counted(self, batch: Preprocessed) -> FloatArray:
         features = np.zeros((len(batch), WIDTH), np.float32)
         for place, words in enumerate(batch.fields["words"]):
             np.add.at(features[place], words, 1.0)
-        if bank is not None:
-            used = np.zeros(len(batch), np.int64) if rows is None else np.asarray(rows)
-            weights = np.exp(bank.bias[used, 0, 0])
-            features += np.einsum("bp,bpd->bd", weights, bank.keys_values[used, 0, 1, 0])
-        norms = np.linalg.norm(features, axis=1, keepdims=True)
-        normalised: FloatArray = features / np.maximum(norms, 1e-6)
-        return normalised
+        return features
 
 
 class HeldBagOfWords(BagOfWords):
@@ -72,14 +93,20 @@ class HeldBagOfWords(BagOfWords):
         """Returns when a pass is inside `encode`; one call for each pass."""
         assert self.entered.acquire(timeout=30)
 
-    def encode(
+    def encode_layers(
         self, batch: Preprocessed, bank: Bank | None = None, rows: Rows | None = None
-    ) -> FloatArray:
+    ) -> LayerStates:
         if threading.current_thread().name.startswith("encoder"):
             self.sizes.append(len(batch))
             self.entered.release()
             assert self._free.wait(timeout=60)
-        return super().encode(batch, bank, rows)
+        return super().encode_layers(batch, bank, rows)
+
+
+def _normalised(features: FloatArray) -> FloatArray:
+    norms = np.linalg.norm(features, axis=1, keepdims=True)
+    normalised: FloatArray = features / np.maximum(norms, 1e-6)
+    return normalised
 
 
 def _words(one: Input) -> IntArray:

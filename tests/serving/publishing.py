@@ -9,7 +9,10 @@ import numpy as np
 
 from backbones import Backbone, Bank, FloatArray, Input, Prefix
 from learner import content
+from learner.domain import ALL
 from learner.heads import LinearHead
+from learner.heads.viewed import ViewedHead
+from learner.view import View
 from prompt_store import Draft, Kind, Manifest, MethodReference, Store, TaskEntry
 
 Texts = Mapping[str, Mapping[str, Sequence[str]]]
@@ -34,6 +37,11 @@ def nearest_mean(
     bank = None if prefix is None else Bank.stack([prefix])
     means = [_mean(backbone, some, bank) for some in texts]
     return LinearHead(np.stack(means, axis=1), np.zeros(len(means), np.float32), 0.1)
+
+
+def seen_last(backbone: Backbone, head: LinearHead) -> ViewedHead:
+    """The head as it looks at the last layer."""
+    return ViewedHead(View((backbone.description.layers,)), head)
 
 
 def _mean(backbone: Backbone, texts: Sequence[str], bank: Bank | None) -> FloatArray:
@@ -66,12 +74,12 @@ def publish(
     prompts = prompts or {}
     blobs: dict[str, str] = {}
     flat = [some for labels in texts.values() for some in labels.values()]
-    head = nearest_mean(backbone, flat, aggregate)
-    blobs |= content.write_head(store.blobs, content.FLAT_HEAD, head)
+    head = seen_last(backbone, nearest_mean(backbone, flat, aggregate))
+    blobs |= content.write_head(store.blobs, content.DOMAIN_HEAD + ALL, head)
     if aggregate is not None:
-        blobs |= content.write_prefix(store.blobs, content.AGGREGATE, aggregate)
+        blobs |= content.write_prefix(store.blobs, content.DOMAIN_PREFIX + ALL, aggregate)
     for task, prefix in prompts.items():
-        own = nearest_mean(backbone, list(texts[task].values()), prefix)
+        own = seen_last(backbone, nearest_mean(backbone, list(texts[task].values()), prefix))
         blobs |= content.write_prefix(store.blobs, content.TASK_PREFIX + task, prefix)
         blobs |= content.write_head(store.blobs, content.TASK_HEAD + task, own)
     return commit(store, backbone, texts, blobs, kind=kind, **draft)

@@ -9,6 +9,7 @@ import pytest
 
 from backbones import Bank, Input
 from learner import content
+from learner.domain import ALL
 from learner.heads.novelty import Novelty, fit_novelty
 from learner.statistics import ClassStatistics
 from prompt_store import Kind, Store
@@ -16,7 +17,16 @@ from serving.forward import best, pieces
 from serving.snapshot import View
 from tests.serving.bag_of_words import BagOfWords
 from tests.serving.conftest import Serve
-from tests.serving.publishing import BOTH, MAIL, Texts, commit, nearest_mean, prefix_of, publish
+from tests.serving.publishing import (
+    BOTH,
+    MAIL,
+    Texts,
+    commit,
+    nearest_mean,
+    prefix_of,
+    publish,
+    seen_last,
+)
 
 
 def _top(answer: dict[str, Any], index: int = 0) -> tuple[str, str]:
@@ -87,8 +97,9 @@ def test_novelty_is_told_for_answers_under_the_aggregate(
     own = prefix_of(backbone, 3, seed=2)
     texts: Texts = {"mail": {label: [*some, some[0]] for label, some in MAIL["mail"].items()}}
     flat = list(texts["mail"].values())
-    blobs = content.write_head(store.blobs, content.FLAT_HEAD, nearest_mean(backbone, flat))
-    blobs |= content.write_novelty(store.blobs, _novelty(backbone, texts))
+    head = seen_last(backbone, nearest_mean(backbone, flat))
+    blobs = content.write_head(store.blobs, content.DOMAIN_HEAD + ALL, head)
+    blobs |= content.write_novelty(store.blobs, content.NOVELTY + ALL, _novelty(backbone, texts))
     commit(store, backbone, texts, blobs, kind=Kind.REFRESH)
     running = serve(store, backbone)
     odd = "quantum flux capacitors dream electric sheep"

@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 from learner import content
+from learner.domain import ALL
 from learner.heads import LinearHead
+from learner.heads.viewed import ViewedHead
+from learner.view import LAST
 from prompt_store import Kind, Store
 from tests.serving.bag_of_words import BagOfWords, HeldBagOfWords
 from tests.serving.conftest import Serve
@@ -263,7 +266,7 @@ def test_what_cannot_be_loaded_is_not_promoted(
     store: Store, backbone: BagOfWords, serve: Serve
 ) -> None:
     publish(store, backbone, MAIL)
-    wrong = content.write_head(store.blobs, content.FLAT_HEAD, _head_of_width(3))
+    wrong = content.write_head(store.blobs, content.DOMAIN_HEAD + ALL, _head_of_width(3))
     candidate = commit(store, backbone, MAIL, wrong, kind=Kind.CANDIDATE).version
     client = serve(store, backbone).client
     check(client.post(f"/v1/versions/{candidate}/promote"), "version-not-loadable")
@@ -275,7 +278,7 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one_in_place(
 ) -> None:
     first = publish(store, backbone, MAIL).version
     running = serve(store, backbone)
-    wrong = content.write_head(store.blobs, content.FLAT_HEAD, _head_of_width(3))
+    wrong = content.write_head(store.blobs, content.DOMAIN_HEAD + ALL, _head_of_width(3))
     commit(store, backbone, MAIL, wrong, kind=Kind.REFRESH)
     while not (trouble := running.client.get("/v1/info").json()["trouble"]):
         pass
@@ -287,8 +290,9 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one_in_place(
     assert running.client.get("/v1/info").json()["trouble"] == []
 
 
-def _head_of_width(width: int) -> LinearHead:
-    return LinearHead(np.ones((width, 2), np.float32), np.zeros(2, np.float32))
+def _head_of_width(width: int) -> ViewedHead:
+    linear = LinearHead(np.ones((width, 2), np.float32), np.zeros(2, np.float32))
+    return ViewedHead(LAST, linear)
 
 
 def test_history_is_paged_newest_first(store: Store, backbone: BagOfWords, serve: Serve) -> None:

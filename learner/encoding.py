@@ -1,0 +1,93 @@
+"""Kept examples as the backbone sees them. What lies below the prompts is computed once.
+
+The states that enter the first prompted layer depend on no prompt, so they are kept, up to a budget
+of memory: refresh, training and trials of the same rows share them.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from backbones import Description, FloatArray, Input, Prefix, Preprocessed, TrainableBackbone
+from backbones.lower import LowerStates
+from learner.errors import Unlearnable
+from learner.examples import KeptExample
+from learner.sight import Seen
+
+CACHE_BYTES: Final = 256 * 2**20
+
+_Key = tuple[str, str]
+
+
+class ExampleEncoder:
+    """Encodes kept examples with one backbone. For one thread."""
+
+    def __init__(self, backbone: TrainableBackbone, budget: int = CACHE_BYTES) -> None:
+        """budget: bytes of lower states to keep, the least recently used go first."""
+        self.backbone: Final = backbone
+        self._budget: Final = budget
+        self._kept: OrderedDict[_Key, LowerStates] = OrderedDict()
+        self._bytes = 0
+
+    @property
+    def description(self) -> Description:
+        """Of the backbone."""
+        return self.backbone.description
+
+    def preprocess(self, rows: Sequence[KeptExample]) -> Preprocessed:
+        """Raises Unlearnable where the backbone cannot read an input."""
+        return self._read([Input(text=row.text, text_pair=row.text_pair) for row in rows])
+
+    def lower(self, rows: Sequence[KeptExample]) -> LowerStates:
+        """The states of the rows below the prompts, from memory where they are there."""
+        keys = [(row.batch, row.id) for row in rows]
+        missing = [i for i, key in enumerate(keys) if key not in self._kept]
+        found = {key: self._kept[key] for key in keys if key in self._kept}
+        if missing:
+            fresh = self.backbone.lower(self.preprocess([rows[i] for i in missing]))
+            for place, i in enumerate(missing):
+                found[keys[i]] = self._keep(keys[i], fresh.select([place]))
+        for key in keys:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+        return LowerStates.concat([found[key] for key in keys])
+
+    def plain(self, rows: Sequence[KeptExample]) -> Seen:
+        """What the frozen backbone sees: every layer of N rows, and pairs apart."""
+        lower = self.lower(rows)
+        upper = self.backbone.encode_lower_layers(lower, Prefix.empty(self.description))
+        assert lower.pooled is not None, "a backbone pools the states it computes"
+        return Seen(np.concatenate([lower.pooled, upper], axis=1), self._apart(rows))
+
+    def upper(self, rows: Sequence[KeptExample], prefix: Prefix) -> FloatArray:
+        """(N, L', D) pooled states of the prompted layers under one prefix."""
+        return self.backbone.encode_lower_layers(self.lower(rows), prefix)
+
+    def _apart(self, rows: Sequence[KeptExample]) -> FloatArray | None:
+        pairs = [i for i, row in enumerate(rows) if row.text_pair is not None]
+        if not pairs:
+            return None
+        first = [Input(text=rows[i].text) for i in pairs]
+        second = [Input(text=rows[i].text_pair) for i in pairs]
+        features = self.backbone.encode(self._read(first + second))
+        apart = np.zeros((len(rows), 2, features.shape[1]), np.float32)
+        apart[pairs, 0], apart[pairs, 1] = features[: len(pairs)], features[len(pairs) :]
+        return apart
+
+    def _read(self, inputs: list[Input]) -> Preprocessed:
+        try:
+            return self.backbone.preprocess(inputs)
+        except ValueError as error:
+            raise Unlearnable(str(error)) from error
+
+    def _keep(self, key: _Key, states: LowerStates) -> LowerStates:
+        self._kept[key] = states
+        self._bytes += states.nbytes
+        while self._bytes > self._budget:
+            _, dropped = self._kept.popitem(last=False)
+            self._bytes -= dropped.nbytes
+        return states
