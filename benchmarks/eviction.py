@@ -221,6 +221,12 @@ class FullQueue:
                 queue = RULES[rule](queue, keep, EvictionContext(queries, self.seed)).rows
         return queue
 
+    def _seen_so_far(self, rule: str, last: int, queue: Rows) -> list[Queries] | None:
+        """Queries of the tasks up to `last` under the queue, where the rule looks at any."""
+        if rule not in WITH_QUERIES:
+            return None
+        return queries_of(self.backbone, self.tasks[: last + 1], queue, self.seed + last)
+
     def judge(
         self, rule: str, protocol: str, keep: int, compress: Callable[[], Rows]
     ) -> EvictionRow:
