@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from learner.arrays import FloatArray, IntArray
 from learner.domains.linear import fit_linear
-from learner.domains.rows import TaskRows, stacked
+from learner.domains.rows import TaskRows, halves, stacked
 from learner.heads.calibration import fit_temperature
 from learner.heads.head import log_softmax
 
@@ -43,27 +43,37 @@ class Evidence:
     owner_of: IntArray
 
     def right(self, groups: Groups) -> NDArray[np.bool_]:
-        """(N,) which rows a partition answers rightly."""
-        group_of = np.zeros(self.routed.shape[1], dtype=np.int64)
+        """Which rows of these groups' tasks a partition into them answers rightly, rows in order.
+
+        Groups that leave tasks out are judged as if those did not exist.
+        """
+        group_of = np.full(self.routed.shape[1], -1)
         for number, group in enumerate(groups):
             group_of[list(group)] = number
-        if len(groups) == 1:
-            return np.asarray(self.flat.argmax(axis=1) == self.classes)
-        tasks = np.exp(self.routed)
+        own = group_of[self.owners] >= 0
+        tasks = np.exp(self.routed[own])
         mass = np.stack([tasks[:, list(group)].sum(axis=1) for group in groups], axis=1)
         allowed = group_of[self.owner_of][None, :] == mass.argmax(axis=1)[:, None]
-        answers = np.where(allowed, self.flat, -np.inf).argmax(axis=1)
-        return np.asarray(answers == self.classes)
+        answers = np.where(allowed, self.flat[own], -np.inf).argmax(axis=1)
+        return np.asarray(answers == self.classes[own])
+
+    def judged(self, group: Group) -> int:
+        """How many rows the tasks of a group were asked about."""
+        return int(np.isin(self.owners, group).sum())
+
+
+def sampled(tasks: Sequence[TaskRows]) -> list[TaskRows]:
+    """A sample of each task, `ROWS` rows in all."""
+    budget = min(MOST_OF_A_TASK, ROWS // max(1, len(tasks)))
+    return [task.sample(budget) for task in tasks]
 
 
 def gather(tasks: Sequence[TaskRows]) -> Evidence:
-    """The evidence of a bounded sample of rows. Classes with one row are fitted on, never asked."""
-    budget = min(MOST_OF_A_TASK, ROWS // max(1, len(tasks)))
-    sampled = [task.sample(budget) for task in tasks]
-    owners, classes, owner_of = stacked(sampled)
-    lower = np.concatenate([task.lower for task in sampled])
-    whole = np.concatenate([task.whole for task in sampled])
-    half = _halves(classes)
+    """The evidence of all these rows. A class's only row is fitted on, never asked."""
+    owners, classes, owner_of = stacked(tasks)
+    lower = np.concatenate([task.lower for task in tasks])
+    whole = np.concatenate([task.whole for task in tasks])
+    half = halves(classes)
     routed = np.zeros((len(owners), len(tasks)), np.float32)
     flat = np.zeros((len(owners), len(owner_of)), np.float32)
     for asked in (half == 0, half == 1):
@@ -79,16 +89,6 @@ def gather(tasks: Sequence[TaskRows]) -> Evidence:
         classes,
         owner_of,
     )
-
-
-def _halves(classes: IntArray) -> IntArray:
-    """(N,) 0 or 1 by turns within each class; −1 for a class's only row."""
-    half = np.full(len(classes), -1)
-    for one in np.unique(classes):
-        rows = np.flatnonzero(classes == one)
-        if len(rows) > 1:
-            half[rows] = np.arange(len(rows)) % 2
-    return half
 
 
 def _posteriors(scores: FloatArray, targets: IntArray) -> FloatArray:

@@ -1,28 +1,30 @@
-"""Which tasks share a domain: the partition that answers most kept rows rightly.
+"""Which tasks share a domain: a tree of all tasks by distance, pruned by held-out rows.
 
-From every task alone, the two groups whose union answers most rows rightly are merged, again and
-again. Of all the partitions on that path the best one is taken, each merger costing `MERGER` rows,
-so that what is equally good stays apart: each domain may then have a prompt of its own. It must
-answer significantly more rows than one flat head over everything does (sign test), for routing
-that is not needed only errs.
+Average linkage joins tasks into a tree. From its leaves up, the domains below a node become one
+where the flat head does better on their held-out rows than routing between them (paired sign test
+on right classes). Where neither is better, near ones are joined and far ones kept apart. Everything
+is decided anew from the rows alone, so early mistakes mend and the order of arrival is irrelevant.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Any
 
-from learner.domains.evidence import Evidence, Group, Groups, gather
+import numpy as np
+
+from learner.arrays import DoubleArray
+from learner.domains.distance import distances
+from learner.domains.evidence import Evidence, Group, Groups, gather, sampled
 from learner.domains.rows import TaskRows
 
-MERGER = 1.0
-"""Rows a merger must win."""
-ALPHA = 0.25
-"""Chance of routing between domains where that is no better than one flat head."""
-STEADY = 3.0
-"""Rows that a partition found from scratch must win over one that grew from the present one."""
+CERTAIN = 1.3
+"""Standard errors of the sign test that count as better: 1 in 10 by chance, and two rows."""
+NEAR = 10.0
+"""Mahalanobis distance below which ties are joined: parts of one data set are 4–9 apart."""
+ENOUGH = 32
+"""Held-out rows that either side of a tie needs to be kept apart for its distance alone."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,16 @@ def place(
 ) -> Partition:
     """The partition of these tasks, in order of arrival. `current` may lack some of them.
 
+    current: decides nothing; the report names its tasks whose company changes.
     declared: domains that the caller names, by task; such tasks are together whatever rows say,
     and with nobody else.
     """
     names = list(tasks)
     fixed = _declared(names, declared or {})
     free = [name for name in names if not any(name in group for group in fixed)]
-    groups, report = _found(free, tasks, current)
-    domains = sorted((*groups, *fixed), key=lambda group: names.index(group[0]))
-    return Partition(tuple(domains), report)
+    groups, report = _found(free, tasks)
+    domains = tuple(sorted((*groups, *fixed), key=lambda group: names.index(group[0])))
+    return Partition(domains, {**report, "moved": _moved(domains, current)} if report else report)
 
 
 def _declared(names: Sequence[str], declared: Mapping[str, str]) -> list[tuple[str, ...]]:
@@ -56,80 +59,65 @@ def _declared(names: Sequence[str], declared: Mapping[str, str]) -> list[tuple[s
     return [tuple(name for name in names if declared.get(name) == domain) for domain in domains]
 
 
+def _moved(domains: Sequence[tuple[str, ...]], current: Partition) -> list[str]:
+    """Tasks of `current` that leave, or are left by, another task of it."""
+    known = {name for group in current.domains for name in group}
+    now = {name: known & set(group) for group in domains for name in group}
+    return [n for group in current.domains for n in group if n in now and now[n] != set(group)]
+
+
 def _found(
-    names: Sequence[str], tasks: Mapping[str, TaskRows], current: Partition
+    names: Sequence[str], tasks: Mapping[str, TaskRows]
 ) -> tuple[list[tuple[str, ...]], dict[str, Any]]:
     if len(names) < 2:
         return [(name,) for name in names], {}
-    evidence = gather([tasks[name] for name in names])
-    apart: Groups = tuple((number,) for number in range(len(names)))
-    whole: Groups = (tuple(range(len(names))),)
-    best = max((_best(evidence, start) for start in (_grown(names, current), apart)), key=_value)
-    steady = _best(evidence, _grown(names, current))
-    if steady.value >= best.value - STEADY:
-        best = steady
-    flat = evidence.right(whole)
-    right = evidence.right(best.groups)
-    wins, losses = int((right & ~flat).sum()), int((flat & ~right).sum())
-    chance = sign_test(wins, losses)
-    routed = len(best.groups) > 1 and chance <= ALPHA
-    chosen = best.groups if routed else whole
+    rows = sampled([tasks[name] for name in names])
+    evidence = gather(rows)
+    groups = _pruned(evidence, distances(rows))
+    flat, routed = evidence.right((tuple(range(len(names))),)), evidence.right(groups)
     report = {
-        "routed": routed,
+        "routed": len(groups) > 1,
         "rows": len(flat),
         "flat_right": int(flat.sum()),
-        "routed_right": int(right.sum()),
-        "p_value": round(chance, 6),
-        "domains": len(best.groups),
+        "routed_right": int(routed.sum()),
+        "domains": len(groups),
     }
-    return [tuple(names[number] for number in sorted(group)) for group in chosen], report
+    return [tuple(names[number] for number in group) for group in groups], report
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    groups: Groups
-    value: float
+def _pruned(evidence: Evidence, apart: DoubleArray) -> Groups:
+    """The partition that the tree's root is left with."""
+    from scipy.cluster.hierarchy import linkage
+
+    count = len(apart)
+    nodes: list[Groups] = [((number,),) for number in range(count)]
+    for left, right, distance, _ in linkage(apart[np.triu_indices(count, 1)], "average"):
+        sides = nodes[int(left)], nodes[int(right)]
+        groups = (*sides[0], *sides[1])
+        joined = _joined(evidence, sides, float(distance))
+        nodes.append((_union(groups),) if joined else groups)
+    return nodes[-1]
 
 
-def _value(candidate: _Candidate) -> float:
-    return candidate.value
+def _joined(evidence: Evidence, sides: tuple[Groups, Groups], distance: float) -> bool:
+    groups = (*sides[0], *sides[1])
+    lead = sign_lead(*_differing(evidence, groups))
+    if abs(lead) > CERTAIN:
+        return lead < 0
+    few = min(evidence.judged(_union(side)) for side in sides) < ENOUGH
+    return few or distance < NEAR
 
 
-def _grown(names: Sequence[str], current: Partition) -> Groups:
-    """The present partition, each new task alone."""
-    index = {name: number for number, name in enumerate(names)}
-    known = [tuple(index[name] for name in group if name in index) for group in current.domains]
-    placed = {number for group in known for number in group}
-    alone: list[Group] = [(number,) for number in range(len(names)) if number not in placed]
-    return (*(group for group in known if group), *alone)
+def _differing(evidence: Evidence, groups: Groups) -> tuple[int, int]:
+    """Rows that routing alone answers rightly, and those that the flat head alone does."""
+    routed, flat = evidence.right(groups), evidence.right((_union(groups),))
+    return int((routed & ~flat).sum()), int((flat & ~routed).sum())
 
 
-def _best(evidence: Evidence, start: Groups) -> _Candidate:
-    """The best partition on the path of mergers that begins at `start`."""
-    groups, mergers = start, len(evidence.routed[0]) - len(start)
-    best = _Candidate(groups, float(evidence.right(groups).sum()) - MERGER * mergers)
-    while len(groups) > 1:
-        groups = max(_mergers(groups), key=lambda merged: int(evidence.right(merged).sum()))
-        mergers += 1
-        value = float(evidence.right(groups).sum()) - MERGER * mergers
-        if value > best.value:
-            best = _Candidate(groups, value)
-    return best
+def _union(groups: Groups) -> Group:
+    return tuple(sorted(number for group in groups for number in group))
 
 
-def _mergers(groups: Groups) -> list[Groups]:
-    found: list[Groups] = []
-    for first, second in combinations(range(len(groups)), 2):
-        merged: Group = tuple(sorted((*groups[first], *groups[second])))
-        others = [g for number, g in enumerate(groups) if number not in (first, second)]
-        found.append((*others, merged))
-    return found
-
-
-def sign_test(wins: int, losses: int) -> float:
-    """P(at least `wins` heads in `wins + losses` fair tosses): exact, one-sided."""
-    from scipy.stats import binomtest
-
-    if wins + losses == 0:
-        return 1.0
-    return float(binomtest(wins, wins + losses, alternative="greater").pvalue)
+def sign_lead(wins: int, losses: int) -> float:
+    """(wins − losses) / √(wins + losses), standard errors of the sign test; 0 without any."""
+    return float((wins - losses) / max(wins + losses, 1) ** 0.5)

@@ -39,9 +39,14 @@ class TaskRows:
     def sample(self, budget: int) -> TaskRows:
         """At most `budget` rows, spread evenly over the classes; two of each where there are two.
 
-        Which ones does not depend on their order: those whose states sort first.
+        Which ones does not depend on their order: those whose last states sort first.
+        A row that occurs twice counts once.
         """
-        order = np.lexsort(self.states[:, -1].T[:8])
+        last = np.ascontiguousarray(self.states[:, -1])
+        keys = [
+            (int(target), row.tobytes()) for target, row in zip(self.targets, last, strict=True)
+        ]
+        order = np.array([row for _, row in sorted({key: i for i, key in enumerate(keys)}.items())])
         by_class = [order[self.targets[order] == c].tolist() for c in np.unique(self.targets)]
         chosen = pick_spread(by_class, max(budget, 2 * len(by_class)))
         return TaskRows(self.states[chosen], self.targets[chosen], self.depth)
@@ -63,3 +68,13 @@ def stacked(tasks: Sequence[TaskRows]) -> tuple[IntArray, IntArray, IntArray]:
         classes.append(columns + len(owner_of))
         owner_of += [number] * len(known)
     return owners, np.concatenate(classes), np.array(owner_of, dtype=np.int64)
+
+
+def halves(classes: IntArray) -> IntArray:
+    """(N,) 0 or 1 by turns within each class; −1 for a class's only row."""
+    half = np.full(len(classes), -1)
+    for one in np.unique(classes):
+        rows = np.flatnonzero(classes == one)
+        if len(rows) > 1:
+            half[rows] = np.arange(len(rows)) % 2
+    return half
