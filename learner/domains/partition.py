@@ -2,8 +2,9 @@
 
 Average linkage joins tasks into a tree. From its leaves up, the domains below a node become one
 where the flat head does better on their held-out rows than routing between them (paired sign test
-on right classes). Where neither is better, near ones are joined and far ones kept apart. Everything
-is decided anew from the rows alone, so early mistakes mend and the order of arrival is irrelevant.
+on right classes). Where neither is better, near ones are joined and far ones kept apart. Last,
+routing must beat one flat head over everything, or all tasks stay in one domain. Everything is
+decided anew from the rows alone: early mistakes mend, and the order of arrival is irrelevant.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from learner.domains.distance import distances
 from learner.domains.evidence import Evidence, Group, Groups, gather, sampled
 from learner.domains.rows import TaskRows
 
-CERTAIN = 1.3
-"""Standard errors of the sign test that count as better: 1 in 10 by chance, and two rows."""
+ALPHA = 0.1
+"""Chance (exact sign test, one-sided) below which one answer counts as better: 4 rows to none."""
 NEAR = 10.0
 """Mahalanobis distance below which ties are joined: parts of one data set are 4–9 apart."""
 ENOUGH = 32
@@ -73,13 +74,18 @@ def _found(
         return [(name,) for name in names], {}
     rows = sampled([tasks[name] for name in names])
     evidence = gather(rows)
-    groups = _pruned(evidence, distances(rows))
-    flat, routed = evidence.right((tuple(range(len(names))),)), evidence.right(groups)
+    whole: Groups = (tuple(range(len(names))),)
+    found = _pruned(evidence, distances(rows))
+    flat, right = evidence.right(whole), evidence.right(found)
+    chance = sign_test(*_differing(evidence, found))
+    routed = len(found) > 1 and chance <= ALPHA
+    groups = found if routed else whole
     report = {
-        "routed": len(groups) > 1,
+        "routed": routed,
         "rows": len(flat),
         "flat_right": int(flat.sum()),
-        "routed_right": int(routed.sum()),
+        "routed_right": int(right.sum()),
+        "p_value": round(chance, 6),
         "domains": len(groups),
     }
     return [tuple(names[number] for number in group) for group in groups], report
@@ -101,9 +107,11 @@ def _pruned(evidence: Evidence, apart: DoubleArray) -> Groups:
 
 def _joined(evidence: Evidence, sides: tuple[Groups, Groups], distance: float) -> bool:
     groups = (*sides[0], *sides[1])
-    lead = sign_lead(*_differing(evidence, groups))
-    if abs(lead) > CERTAIN:
-        return lead < 0
+    wins, losses = _differing(evidence, groups)
+    if sign_test(wins, losses) <= ALPHA:
+        return False
+    if sign_test(losses, wins) <= ALPHA:
+        return True
     few = min(evidence.judged(_union(side)) for side in sides) < ENOUGH
     return few or distance < NEAR
 
@@ -118,6 +126,8 @@ def _union(groups: Groups) -> Group:
     return tuple(sorted(number for group in groups for number in group))
 
 
-def sign_lead(wins: int, losses: int) -> float:
-    """(wins − losses) / √(wins + losses), standard errors of the sign test; 0 without any."""
-    return float((wins - losses) / max(wins + losses, 1) ** 0.5)
+def sign_test(wins: int, losses: int) -> float:
+    """P(at least `wins` heads in `wins + losses` fair tosses): exact, one-sided; 1 without any."""
+    from scipy.special import bdtrc
+
+    return float(bdtrc(wins - 1, wins + losses, 0.5)) if wins else 1.0
