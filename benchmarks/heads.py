@@ -96,7 +96,7 @@ def measured(
 
 
 def _choice(fitted: FittedViewed) -> tuple[str, str]:
-    return str(fitted.view), fitted.chosen
+    return fitted.view, fitted.chosen
 
 
 def _auroc(train: Part, test: Part, classes: list[str], unknown: FloatArray) -> float:

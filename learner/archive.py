@@ -71,7 +71,7 @@ class Archive:
         assert domain.head is not None, "a version's heads are fitted"
         roles = content.write_head(blobs, content.DOMAIN_HEAD + name, domain.head)
         if domain.prompt is not None:
-            taught = {TAUGHT: json.dumps(domain.taught)}
+            taught = {TAUGHT: json.dumps([domain.taught, domain.cooling])}
             role = content.DOMAIN_PREFIX + name
             roles[role] = blobs.put_tensors(domain.prompt.tensors(), taught)
         if domain.novelty is not None:
@@ -114,17 +114,19 @@ class Archive:
             served.name,
             served.tasks,
             served.prefix,
-            self._read_taught(manifest.blobs.get(content.DOMAIN_PREFIX + served.name)),
+            *self._read_taught(manifest.blobs.get(content.DOMAIN_PREFIX + served.name)),
             served.head,
             served.novelty,
             self._read_statistics(manifest.blobs.get(STATISTICS + served.name)),
         )
 
-    def _read_taught(self, digest: str | None) -> tuple[str, ...]:
+    def _read_taught(self, digest: str | None) -> tuple[tuple[str, ...], float | None]:
+        """Who trained a domain's prompt, and the temperature that heads under it need."""
         if digest is None:
-            return ()
+            return (), None
         _, metadata = self._blobs.get_tensors(digest)
-        return tuple(json.loads(metadata[TAUGHT]))
+        taught, cooling = json.loads(metadata[TAUGHT])
+        return tuple(taught), cooling
 
     def _read_statistics(self, digest: str | None) -> ClassStatistics | None:
         if digest is None:

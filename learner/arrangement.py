@@ -100,7 +100,15 @@ def _domain(name: str, group: tuple[str, ...], source: Domain, knowledge: Knowle
     if grew and source.statistics is not None:
         parts.insert(0, source.statistics)
     total = sum(parts[1:], parts[0]) if parts else None
-    return Domain(name, group, source.prompt, source.taught, statistics=total, fitted=source.fitted)
+    return Domain(
+        name,
+        group,
+        source.prompt,
+        source.taught,
+        source.cooling,
+        statistics=total,
+        fitted=source.fitted,
+    )
 
 
 def _statistics(knowledge: Knowledge, name: str) -> ClassStatistics:

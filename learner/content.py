@@ -91,7 +91,7 @@ class Content:
     def sees_apart(self) -> bool:
         """Whether any head looks at the two texts of a pair apart."""
         heads = [*(domain.head for domain in self.domains), *self.heads.values()]
-        return any(head.view.apart for head in heads)
+        return any(head.sees_apart for head in heads)
 
     def bank(self, description: Description) -> Bank | None:
         """The prompts of all rows, and the router. None where the plain backbone does it all."""

@@ -19,7 +19,8 @@ class Domain:
 
     name: that of the task that opened it, or `ALL`.
     prompt: what its inputs are seen under; None: nothing, the plain backbone. taught: the tasks
-    whose rows trained it.
+    whose rows trained it. cooling: the temperature that heads under it need on rows that it was not
+    trained on; None: such rows are held out, and heads are calibrated on them.
     head: None where it has to be fitted anew; `fitted` then says how the last one was chosen.
     statistics: of every example ever learnt, on the last layer's features under the prompt.
     """
@@ -28,6 +29,7 @@ class Domain:
     tasks: tuple[str, ...]
     prompt: Prefix | None = None
     taught: tuple[str, ...] = ()
+    cooling: float | None = None
     head: ViewedHead | None = None
     novelty: Novelty | None = None
     statistics: ClassStatistics | None = None

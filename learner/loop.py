@@ -35,6 +35,7 @@ from learner.training import (
     decide,
     is_by_domain,
     is_trainable,
+    parted,
     start_state,
     train_prompt,
 )
@@ -70,6 +71,7 @@ class Learner:
         self._standing = Standing(store, writer, fingerprint, reference, emit)
         self._attempts = Attempts()
         self._task_of: dict[str, str] = {}
+        self._parted: list[str] = []
 
     def start(self) -> None:
         """Fence off every other learner and settle what a predecessor left unsettled.
@@ -93,7 +95,7 @@ class Learner:
         if timeline.undecided:
             self._train_next(timeline)
             return True
-        return False
+        return self._train_parted()
 
     @property
     def _knowledge(self) -> Knowledge:
@@ -158,10 +160,10 @@ class Learner:
         return knowledge, learnt
 
     def _publish_refresh(self, knowledge: Knowledge, batches: list[Batch], started: float) -> bool:
-        knowledge = refit(knowledge, self._config, self._encoder)
+        before, knowledge = self._knowledge, refit(knowledge, self._config, self._encoder)
         done = [b for b in batches if not is_trainable(knowledge.tasks[b.task], self._config)]
         self._task_of |= {batch.id: batch.task for batch in batches}
-        return self._standing.publish(
+        published = self._standing.publish(
             Entry(
                 Kind.REFRESH,
                 knowledge,
@@ -171,6 +173,9 @@ class Learner:
                 metrics={"refresh_cpu_seconds": time.process_time() - started},
             )
         )
+        if published and is_by_domain(self._method):
+            self._parted += parted(before, knowledge)
+        return published
 
     def _complete(self) -> None:
         """A candidate was promoted by hand: give it the features and heads it still lacks."""
@@ -239,6 +244,16 @@ class Learner:
         else:
             self._train(task, batches)
 
+    def _train_parted(self) -> bool:
+        """Train a domain that came about when tasks were told apart; whether there was one."""
+        while self._parted:
+            task = self._parted.pop()
+            known = self._knowledge.tasks.get(task)
+            if known is not None and is_trainable(known, self._config):
+                self._train(task, [])
+                return True
+        return False
+
     def _task(self, batch_id: str) -> str:
         if batch_id not in self._task_of:
             self._task_of[batch_id] = self._store.intake.read(batch_id).task
@@ -268,6 +283,8 @@ class Learner:
             if not isinstance(error, ArithmeticError) and not self._attempts.are_used_up_by(task):
                 raise
             log.exception("the prompt of task %r could not be trained", task)
+            if not batches:
+                return
             reason = f"training failed: {type(error).__name__}: {error}"
             self._release(batches, gate={"task": task, "accepted": False, "reason": reason})
             return

@@ -95,14 +95,18 @@ def _fitted(domain: Domain, knowledge: Knowledge, config: LearnerConfig) -> Doma
     )
     kept = ClassStatistics.of(seen.features, targets, labels)
     novelty = fit_novelty(seen.features, targets, kept)
-    return replace(domain, head=fitted.head, fitted=fitted, novelty=novelty)
+    head = fitted.head if domain.cooling is None else fitted.head.cooled(domain.cooling)
+    return replace(domain, head=head, fitted=fitted, novelty=novelty)
 
 
 def _judges(domain: Domain, knowledge: Knowledge) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """(N,) rows that may say how good a head is: under a prompt those it was not trained on."""
+    """(N,) rows that may say how good a head is: under a prompt those it was not trained on.
+
+    Where it was trained on all of them, all may, and the head is cooled afterwards.
+    """
     held = np.concatenate([knowledge.tasks[name].held_out for name in domain.tasks])
-    every = np.ones_like(held)
-    return every if domain.prompt is None or not held.any() else held
+    all_of_them = domain.prompt is None or domain.cooling is not None or not held.any()
+    return np.ones_like(held) if all_of_them else held
 
 
 def _with_head(name: str, knowledge: Knowledge, config: LearnerConfig) -> TaskKnowledge:
@@ -127,7 +131,7 @@ def _metrics(domains: Sequence[Domain]) -> dict[str, float | str]:
         fitted, tail = domain.fitted, "" if len(domains) == 1 else f"/{domain.name}"
         if fitted is None:
             continue
-        metrics |= {f"head{tail}": fitted.chosen, f"view{tail}": str(fitted.view)}
+        metrics |= {f"head{tail}": fitted.chosen, f"view{tail}": fitted.view}
         if fitted.quality is not None:
             metrics[f"head_accuracy{tail}"] = round(fitted.quality.accuracy, 4)
             metrics[f"head_ece{tail}"] = round(fitted.quality.ece, 4)

@@ -13,14 +13,24 @@ from learner.config import LearnerConfig
 from learner.domain import Domain
 from learner.encoding import ExampleEncoder
 from learner.examples import KeptExample, pick_spread
-from learner.gate import Verdict
-from learner.knowledge import Knowledge, TaskKnowledge
-from learner.methods.adapted import DomainPrompt
+from learner.gate import GateConfig, Verdict
+from learner.heads import HeadConfig
+from learner.knowledge import Knowledge, TaskKnowledge, under
+from learner.methods.adapted import DomainPrompt, halves_of
 from learner.methods.base import Lesson, Method, MethodState, Progress
 from learner.refresh import refit
 from learner.rows import from_prefix
 from learner.statistics import ClassStatistics
-from learner.trial import Trial, compare, field_of, field_of_task, screen, try_prompt
+from learner.trial import (
+    Field,
+    Trial,
+    compare,
+    compare_across,
+    field_of,
+    field_of_task,
+    screen,
+    try_prompt,
+)
 
 Choice = Literal["live", "candidate", "frozen"]
 
@@ -76,8 +86,15 @@ class Decision:
 
 def is_trainable(task: TaskKnowledge, config: LearnerConfig) -> bool:
     """Whether a prompt is worth training: two classes, rows to fit, enough to be judged by."""
+    if config.method == "frozen":
+        return False
+    if config.method == "auto":  # every row of a class with two judges, across halves
+        counts = np.bincount(task.targets)
+        several = counts[counts > 1]
+        least = max(config.minimum_rows, config.gate.fewest_judges)
+        return len(several) > 1 and int(several.sum()) >= least
     fit = ~task.held_out
-    if config.method == "frozen" or len(np.unique(task.targets[fit])) < 2:
+    if len(np.unique(task.targets[fit])) < 2:
         return False
     judges = int((~fit).sum())
     judged = config.gate.mode != "test" or judges >= config.gate.fewest_judges
@@ -87,11 +104,28 @@ def is_trainable(task: TaskKnowledge, config: LearnerConfig) -> bool:
 def start_state(
     knowledge: Knowledge, method: Method, lineage: MethodState | None, description: Description
 ) -> MethodState:
-    """What a training goes on from: the newest state, or for prompts by domain what is live."""
+    """What a training goes on from: the newest state, or for prompts by domain what is live.
+
+    A prompt that other domains' tasks have trained, before they were told apart, is left behind.
+    """
     if not is_by_domain(method):
         return lineage or method.start(description)
-    prompts = {d.name: from_prefix(d.prompt) for d in knowledge.domains if d.prompt is not None}
-    return replace(method.start(description), kept=prompts)
+    own = {
+        domain.name: from_prefix(domain.prompt)
+        for domain in knowledge.domains
+        if domain.prompt is not None and set(domain.taught) <= set(domain.tasks)
+    }
+    return replace(method.start(description), kept=own)
+
+
+def parted(before: Knowledge, after: Knowledge) -> list[str]:
+    """The first task of every domain that is new without a new task: it was never trained alone."""
+    known = {frozenset(domain.tasks) for domain in before.domains}
+    return [
+        domain.tasks[0]
+        for domain in after.domains
+        if frozenset(domain.tasks) not in known and set(domain.tasks) <= before.tasks.keys()
+    ]
 
 
 def is_by_domain(method: Method) -> bool:
@@ -135,27 +169,29 @@ def _lesson_of_task(
 def _lesson_of_domain(
     knowledge: Knowledge, task: str, encoder: ExampleEncoder, config: LearnerConfig
 ) -> Lesson:
-    """The task's fit rows and as many of the domain's other tasks, spread over their classes.
+    """The task's rows and as many of the domain's other tasks, spread over their classes.
 
-    All classes of the domain compete, as they will when requests come.
+    All classes of the domain compete, as they will when requests come. Rows alone in their class
+    are left out: they could be in one half only.
     """
     domain = knowledge.domain_of(task)
-    rows = [row for name in domain.tasks for row in knowledge.tasks[name].examples.rows]
-    owners = [n for n in domain.tasks for _ in knowledge.tasks[n].examples.rows]
-    targets = knowledge.targets(domain)
-    fit = [i for i, row in enumerate(rows) if not row.held_out]
-    own = [i for i in fit if owners[i] == task]
-    others = [[i for i in fit if owners[i] != task and targets[i] == c] for c in np.unique(targets)]
+    field = field_of(knowledge, domain.name).across()
+    own = [i for i, owner in enumerate(field.owners) if owner == task]
+    others = [
+        [i for i in np.flatnonzero(field.targets == c).tolist() if field.owners[i] != task]
+        for c in range(len(field.classes))
+    ]
     chosen = sorted(own + pick_spread(others, len(own)))
-    labels, columns = np.unique(targets[chosen], return_inverse=True)
-    lesson = [rows[i] for i in chosen]
+    labels, columns = np.unique(field.targets[chosen], return_inverse=True)
+    rows = [field.rows[i] for i in chosen]
     return Lesson(
         task=domain.name,
-        inputs=encoder.preprocess(lesson),
+        inputs=encoder.preprocess(rows),
         labels=columns.astype(np.int64),
         classes=len(labels),
-        lower=encoder.lower(lesson),
-        seed=_seed(config.seed, task, len(rows)),
+        lower=encoder.lower(rows),
+        seed=_seed(config.seed, task, len(field.rows)),
+        half=field.half[chosen],
     )
 
 
@@ -167,45 +203,84 @@ def decide(
     encoder: ExampleEncoder,
     config: LearnerConfig,
 ) -> Decision:
-    """Put a trained state before the gate, for both ways a request may come."""
+    """Put a trained state before the gate, for all ways a request may come."""
     domain = knowledge.domain_of(task)
-    by_domain = is_by_domain(method)
-    candidate = state.snapshots[domain.name] if by_domain else state.aggregate
-    prompt = None
-    if not by_domain:
-        field = field_of_task(knowledge, task)
-        prompt = try_prompt(field, state.snapshots[task], encoder, config.head, config.gate)
-    field = field_of(knowledge, domain.name)
+    if is_by_domain(method):
+        return _decide_across(knowledge, task, domain, state, encoder, config)
+    candidate, field = state.aggregate, field_of(knowledge, domain.name)
+    own = field_of_task(knowledge, task)
+    prompt = try_prompt(own, state.snapshots[task], encoder, config.head, config.gate)
     screening = None
     if len(field.rows) > SCREENED_ABOVE * config.gate.rows:
         screening = screen(field, candidate, encoder, config.head, config.gate)
-        hopeless = domain.prompt is None or not screening.verdict.frozen_suffices
-        if not screening.verdict.accepted and hopeless:
+        if _is_hopeless(screening, domain):
             return Decision(
                 task, domain.name, state, candidate, "live", knowledge, screening, None, prompt
             )
     trained = express(knowledge, domain, candidate, encoder)
     seen = trained.seen(trained.domain_of(task))
     trial = compare(field, seen, config.head, config.gate, "no task named")
-    choice, expressed = _choose(knowledge, domain, trained, trial.verdict, encoder)
+    choice = _choice(domain, trial.verdict)
+    expressed = trained if choice == "candidate" else _kept(knowledge, domain, choice, encoder)
     return Decision(
         task, domain.name, state, candidate, choice, expressed, screening, trial, prompt
     )
 
 
-def _choose(
+def _decide_across(
     knowledge: Knowledge,
+    task: str,
     domain: Domain,
-    trained: Knowledge,
-    verdict: Verdict,
+    state: MethodState,
     encoder: ExampleEncoder,
-) -> tuple[Choice, Knowledge]:
-    """The prompt that serves from here on, and every kept example as it sees them."""
+    config: LearnerConfig,
+) -> Decision:
+    """A domain's prompt, judged by all of its rows: each half by the prompt of the other."""
+    candidate, halves = state.snapshots[domain.name], halves_of(state, domain.name)
+    field = field_of(knowledge, domain.name).across()
+
+    def judged(rows: Field, head: HeadConfig, gate: GateConfig) -> Trial:
+        first, second = (under(rows.plain, encoder.upper(rows.rows, half)) for half in halves)
+        return compare_across(rows, (first, second), head, gate)
+
+    screening = None
+    if len(field.rows) > SCREENED_ABOVE * config.gate.rows:
+        simple = replace(config.head, kind="ridge", views="last")
+        sample = field.sample_across(config.gate.rows)
+        screening = judged(sample, simple, config.gate.for_screening)
+        if _is_hopeless(screening, domain):
+            return Decision(
+                task, domain.name, state, candidate, "live", knowledge, screening, None, None
+            )
+    trial = judged(field, config.head, config.gate)
+    choice = _choice(domain, trial.verdict)
+    if choice == "candidate":
+        expressed = express(knowledge, domain, candidate, encoder)
+        served = replace(expressed.domain_of(task), cooling=trial.temperature)
+        expressed = expressed.with_domain(served)
+    else:
+        expressed = _kept(knowledge, domain, choice, encoder)
+    return Decision(task, domain.name, state, candidate, choice, expressed, screening, trial, None)
+
+
+def _is_hopeless(screening: Trial, domain: Domain) -> bool:
+    """Whether neither the candidate nor giving up the prompt is worth a closer look."""
+    give_up = domain.prompt is not None and screening.verdict.frozen_suffices
+    return not screening.verdict.accepted and not give_up
+
+
+def _choice(domain: Domain, verdict: Verdict) -> Choice:
+    """The prompt that serves from here on."""
     if verdict.accepted:
-        return "candidate", trained
-    if domain.prompt is not None and verdict.frozen_suffices:
-        return "frozen", express(knowledge, domain, None, encoder)
-    return "live", knowledge
+        return "candidate"
+    return "frozen" if domain.prompt is not None and verdict.frozen_suffices else "live"
+
+
+def _kept(
+    knowledge: Knowledge, domain: Domain, choice: Choice, encoder: ExampleEncoder
+) -> Knowledge:
+    """What is known where the candidate does not serve."""
+    return express(knowledge, domain, None, encoder) if choice == "frozen" else knowledge
 
 
 def accept(decision: Decision, encoder: ExampleEncoder, config: LearnerConfig) -> Knowledge:
@@ -285,9 +360,9 @@ def express(
     seen, targets = knowledge.seen(domain), knowledge.targets(domain)
     statistics = ClassStatistics.of(seen.features, targets, knowledge.labels_of(domain.tasks))
     taught = () if prompt is None else domain.taught
-    return knowledge.with_domain(
-        replace(domain.stale(), prompt=prompt, taught=taught, statistics=statistics)
-    )
+    cooling = None if prompt is None else domain.cooling
+    bare = replace(domain.stale(), prompt=prompt, taught=taught, cooling=cooling, fitted=None)
+    return knowledge.with_domain(replace(bare, statistics=statistics))
 
 
 def _memory(

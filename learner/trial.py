@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from backbones import Prefix
 from learner.arrays import IntArray
+from learner.domains.rows import halves
 from learner.encoding import ExampleEncoder
 from learner.examples import KeptExample, pick_spread
 from learner.gate import Answered, Answers, GateConfig, Protocol, Verdict, judge
@@ -51,15 +52,14 @@ class Field:
         """(n,) which rows judge; heads are fitted on the others."""
         return np.array([row.held_out for row in self.rows], dtype=bool)
 
-    def sample(self, budget: int) -> Field:
-        """About `budget` rows, spread evenly over the classes, a third of them held out.
+    @property
+    def half(self) -> IntArray:
+        """(n,) 0 or 1 by turns within each class; −1 for a class's only row."""
+        return halves(self.targets)
 
-        With very many classes more: a head needs one fit row of each.
-        """
-        held = self.held_out
-        judges = pick_spread(self._by_class(held), budget // HELD_OUT_SHARE)
-        fit = pick_spread(self._by_class(~held), max(budget - len(judges), len(self.classes)))
-        chosen = sorted(fit + judges)
+    def take(self, rows: Sequence[int]) -> Field:
+        """Some of the rows; the classes stay."""
+        chosen = list(rows)
         plain = self.plain.take(chosen)
         return Field(
             [self.rows[i] for i in chosen],
@@ -69,6 +69,30 @@ class Field:
             plain if self.live is self.plain else self.live.take(chosen),
             plain,
         )
+
+    def across(self) -> Field:
+        """The rows that can judge across halves: of classes with two at least, numbered anew."""
+        chosen = np.flatnonzero(self.half >= 0)
+        whole = self.take(chosen.tolist())
+        known, targets = np.unique(whole.targets, return_inverse=True)
+        names = [self.classes[c] for c in known.tolist()]
+        return replace(whole, targets=targets.astype(np.int64), classes=names)
+
+    def sample_across(self, budget: int) -> Field:
+        """About `budget` rows, spread evenly over classes; two of each class at least."""
+        columns = range(len(self.classes))
+        by_class = [np.flatnonzero(self.targets == c).tolist() for c in columns]
+        return self.take(pick_spread(by_class, max(budget, 2 * len(by_class))))
+
+    def sample(self, budget: int) -> Field:
+        """About `budget` rows, spread evenly over the classes, a third of them held out.
+
+        With very many classes more: a head needs one fit row of each.
+        """
+        held = self.held_out
+        judges = pick_spread(self._by_class(held), budget // HELD_OUT_SHARE)
+        fit = pick_spread(self._by_class(~held), max(budget - len(judges), len(self.classes)))
+        return self.take(sorted(fit + judges))
 
     def _by_class(self, wanted: Mask) -> list[list[int]]:
         columns = range(len(self.classes))
@@ -80,11 +104,12 @@ class Trial:
     """The verdict, and the head a candidate gets if somebody promotes it by hand.
 
     The head is fitted on the trial's fit rows: the learner refits it on all kept examples once the
-    candidate is live.
+    candidate is live. temperature: what such a head needs on rows its prompt was not trained on.
     """
 
     verdict: Verdict
     head: ViewedHead
+    temperature: float = 1.0
 
 
 def field_of(knowledge: Knowledge, domain: str) -> Field:
@@ -142,6 +167,43 @@ def compare(
     frozen = live if field.live is field.plain else _answer(field, field.plain, head)[1]
     owners = [owner for owner, judges in zip(field.owners, held, strict=True) if judges]
     return Trial(judge(Answers(answered, live, frozen), owners, protocol, gate), fitted)
+
+
+def compare_across(
+    field: Field, candidates: tuple[Seen, Seen], head: HeadConfig, gate: GateConfig
+) -> Trial:
+    """Judge a candidate that was trained in halves, by every row: those of the other half.
+
+    candidates: what the prompts of half 0 and of half 1 see in all rows of the field.
+    """
+    fitted, answered, temperature = _answer_across(field, candidates, head)
+    _, live, _ = _answer_across(field, (field.live, field.live), head)
+    frozen = live
+    if field.live is not field.plain:
+        _, frozen, _ = _answer_across(field, (field.plain, field.plain), head)
+    answers = Answers(answered, live, frozen)
+    verdict = judge(answers, field.owners, "no task named", gate)
+    return Trial(verdict, fitted, temperature)
+
+
+def _answer_across(
+    field: Field, seen: tuple[Seen, Seen], head: HeadConfig
+) -> tuple[ViewedHead, Answered, float]:
+    """A head of each half's rows as its prompt sees them, asked about the other half's.
+
+    All answers share one temperature, fitted on them, for every contender alike.
+    """
+    half = field.half
+    scores = np.empty((len(field.rows), len(field.classes)), np.float32)
+    heads: list[ViewedHead] = []
+    for number in (0, 1):
+        fit, asked = np.flatnonzero(half == number), np.flatnonzero(half != number)
+        under_half = seen[number]
+        heads.append(fit_viewed(under_half.take(fit), field.targets[fit], field.classes, head).head)
+        scores[asked] = heads[-1].log_posteriors(under_half.take(asked))
+    temperature = fit_temperature(scores, field.targets)
+    cooled = log_softmax(scores / np.float32(temperature))
+    return heads[0], Answered.of(cooled, field.targets), temperature
 
 
 def _answer(field: Field, seen: Seen, head: HeadConfig) -> tuple[ViewedHead, Answered]:

@@ -47,6 +47,10 @@ class View:
         whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
         return np.ascontiguousarray(whole, dtype=np.float32)
 
+    def width(self, seen: Seen) -> int:
+        """F, the columns of the view."""
+        return (len(self.layers) + 2 * self.apart) * int(seen.states.shape[2])
+
     def __str__(self) -> str:
         """For people and for `parse`."""
         return json.dumps([*self.layers, *(["apart"] if self.apart else [])])
@@ -70,19 +74,25 @@ def _compared(seen: Seen) -> FloatArray:
 
 
 LAST = View((-1,))
-"""What heads looked at before there were views."""
+"""The last layer, whatever the depth."""
 
 
-def views_of(depth: int, *, pairs: bool) -> dict[str, View]:
-    """The views a head may choose from, simplest first. depth: L + 1 states."""
-    top = depth - 1
-    layers = {
+def last_view(seen: Seen) -> View:
+    """The features."""
+    return View((seen.states.shape[1] - 1,))
+
+
+def wide_view(seen: Seen, layers: str = "auto", pairs: str = "auto") -> View:
+    """Layers spread over the depth, a third apart, and pairs apart where there are any.
+
+    layers: auto, or last, upper, all. pairs: auto; joined: not apart; apart: nothing else.
+    """
+    top = seen.states.shape[1] - 1
+    known = {
+        "auto": tuple(sorted({-(-top // 3), -(-2 * top // 3), top})),
         "last": (top,),
-        "upper": tuple(range(min(1 + top // 2, top), depth)),
-        "all": tuple(range(depth)),
+        "upper": tuple(range(min(1 + top // 2, top), top + 1)),
+        "all": tuple(range(top + 1)),
     }
-    views = {name: View(chosen) for name, chosen in layers.items()}
-    if pairs:
-        views["apart"] = View((), apart=True)
-        views |= {f"{name}+apart": View(chosen, apart=True) for name, chosen in layers.items()}
-    return views
+    apart = pairs != "joined" and seen.apart is not None and bool(seen.apart.any())
+    return View(() if apart and pairs == "apart" else known[layers], apart)

@@ -1,10 +1,12 @@
-"""Which tasks share a domain: a tree of all tasks by distance, pruned by held-out rows.
+"""Which tasks share a domain: the partition that answers most held-out rows rightly.
 
-Average linkage joins tasks into a tree. From its leaves up, the domains below a node become one
-where the flat head does better on their held-out rows than routing between them (paired sign test
-on right classes). Where neither is better, near ones are joined and far ones kept apart. Last,
-routing must beat one flat head over everything, or all tasks stay in one domain. Everything is
-decided anew from the rows alone: early mistakes mend, and the order of arrival is irrelevant.
+From every task alone, the two groups whose union answers most rows rightly are merged, again and
+again, down to one group. Of the partitions on that path the best is taken, a merger costing
+`MERGER` rows: what is equally good stays apart, for each domain may then have a prompt of its own.
+Against one flat head over everything it must win (sign test), or all tasks stay in one domain.
+
+The same is done from the present partition with new tasks alone. What is found from nothing must
+win `STEADY` rows over that: so early mistakes mend, and tasks do not move about for a row or two.
 """
 
 from __future__ import annotations
@@ -13,19 +15,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from learner.arrays import DoubleArray
-from learner.domains.distance import distances
 from learner.domains.evidence import Evidence, Group, Groups, gather, sampled
 from learner.domains.rows import TaskRows
+from learner.domains.split import Split
 
-ALPHA = 0.1
-"""Chance (exact sign test, one-sided) below which one answer counts as better: 4 rows to none."""
-NEAR = 10.0
-"""Mahalanobis distance below which ties are joined: parts of one data set are 4–9 apart."""
-ENOUGH = 32
-"""Held-out rows that either side of a tie needs to be kept apart for its distance alone."""
+ALPHA = 0.25
+"""Chance (exact sign test, one-sided) of routing where one flat head is as good. Not strict: it
+costs little between domains, and lets each of them have its own prompt."""
+MERGER = 1
+"""Held-out rows that a merger must win."""
+STEADY = 5
+"""Held-out rows that a partition must win over one that moves no task."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,14 @@ def place(
 ) -> Partition:
     """The partition of these tasks, in order of arrival. `current` may lack some of them.
 
-    current: decides nothing; the report names its tasks whose company changes.
+    current: what is served now; the report names its tasks whose company changes.
     declared: domains that the caller names, by task; such tasks are together whatever rows say,
     and with nobody else.
     """
     names = list(tasks)
     fixed = _declared(names, declared or {})
     free = [name for name in names if not any(name in group for group in fixed)]
-    groups, report = _found(free, tasks)
+    groups, report = _found(free, tasks, current)
     domains = tuple(sorted((*groups, *fixed), key=lambda group: names.index(group[0])))
     return Partition(domains, {**report, "moved": _moved(domains, current)} if report else report)
 
@@ -68,14 +68,16 @@ def _moved(domains: Sequence[tuple[str, ...]], current: Partition) -> list[str]:
 
 
 def _found(
-    names: Sequence[str], tasks: Mapping[str, TaskRows]
+    names: Sequence[str], tasks: Mapping[str, TaskRows], current: Partition
 ) -> tuple[list[tuple[str, ...]], dict[str, Any]]:
     if len(names) < 2:
         return [(name,) for name in names], {}
     rows = sampled([tasks[name] for name in names])
     evidence = gather(rows)
     whole: Groups = (tuple(range(len(names))),)
-    found = _pruned(evidence, distances(rows))
+    apart: Groups = tuple((number,) for number in range(len(names)))
+    steady, anew = _best(evidence, _grown(names, current)), _best(evidence, apart)
+    found = anew.groups if anew.value > steady.value + STEADY else steady.groups
     flat, right = evidence.right(whole), evidence.right(found)
     chance = sign_test(*_differing(evidence, found))
     routed = len(found) > 1 and chance <= ALPHA
@@ -91,29 +93,34 @@ def _found(
     return [tuple(names[number] for number in group) for group in groups], report
 
 
-def _pruned(evidence: Evidence, apart: DoubleArray) -> Groups:
-    """The partition that the tree's root is left with."""
-    from scipy.cluster.hierarchy import linkage
-
-    count = len(apart)
-    nodes: list[Groups] = [((number,),) for number in range(count)]
-    for left, right, distance, _ in linkage(apart[np.triu_indices(count, 1)], "average"):
-        sides = nodes[int(left)], nodes[int(right)]
-        groups = (*sides[0], *sides[1])
-        joined = _joined(evidence, sides, float(distance))
-        nodes.append((_union(groups),) if joined else groups)
-    return nodes[-1]
+@dataclass(frozen=True)
+class _Found:
+    groups: Groups
+    value: int
 
 
-def _joined(evidence: Evidence, sides: tuple[Groups, Groups], distance: float) -> bool:
-    groups = (*sides[0], *sides[1])
-    wins, losses = _differing(evidence, groups)
-    if sign_test(wins, losses) <= ALPHA:
-        return False
-    if sign_test(losses, wins) <= ALPHA:
-        return True
-    few = min(evidence.judged(_union(side)) for side in sides) < ENOUGH
-    return few or distance < NEAR
+def _grown(names: Sequence[str], current: Partition) -> Groups:
+    """The present partition, each new task alone; all alone where it has but one domain.
+
+    One domain says that routing did not pay, not that its tasks belong together.
+    """
+    index = {name: number for number, name in enumerate(names)}
+    known = [tuple(index[name] for name in group if name in index) for group in current.domains]
+    groups = [group for group in known if group] if len(current.domains) > 1 else []
+    placed = {number for group in groups for number in group}
+    return (*groups, *((number,) for number in range(len(names)) if number not in placed))
+
+
+def _best(evidence: Evidence, start: Groups) -> _Found:
+    """The best partition on the path of mergers from `start`; of equals the finest."""
+    split = Split.of(evidence, start)
+    mergers = evidence.routed.shape[1] - len(start)
+    best = _Found(split.groups, split.right - MERGER * mergers)
+    while len(split.groups) > 1:
+        split, mergers = max(split.mergers(), key=lambda merged: merged.right), mergers + 1
+        if split.right - MERGER * mergers > best.value:
+            best = _Found(split.groups, split.right - MERGER * mergers)
+    return best
 
 
 def _differing(evidence: Evidence, groups: Groups) -> tuple[int, int]:

@@ -41,6 +41,7 @@ class FittedHead:
     setting: float | None = None  # the ridge penalty or LDA's shrinkage that was chosen
     held_out: FloatArray | None = None  # (J, C) calibrated log-posteriors of the judged rows
     judged: Indices | None = None  # (J,) which rows those are
+    truth: Indices | None = None  # (J,) their labels
 
     @property
     def quality(self) -> Quality | None:
@@ -67,7 +68,7 @@ def fit_head(
         np.asarray(features, np.float32), labels, classes, config or HeadConfig(), judges
     )
     trials = bench.trials(warm)
-    best = _best(trials)
+    best = trials[simplest_of_the_best([trial.quality for trial in trials])]
     qualities = {trial.kind: trial.quality for trial in trials if trial.quality}
     return FittedHead(
         best.head,
@@ -77,6 +78,7 @@ def fit_head(
         best.setting,
         best.held_out,
         bench.folds.judged,
+        bench.judges,
     )
 
 
@@ -89,19 +91,19 @@ class _Trial:
     setting: float | None = None
 
 
-def _best(trials: Sequence[_Trial]) -> _Trial:
-    """The lowest NLL among those whose accuracy is the highest within its noise.
+def simplest_of_the_best(qualities: Sequence[Quality | None]) -> int:
+    """The place of the lowest NLL among those whose accuracy is the highest within its noise.
 
-    `trials` come simplest first, and a slightly lower NLL does not pay for a dearer head.
+    They come simplest first, and a slightly lower NLL does not pay for a dearer head.
     """
-    judged = [(trial, trial.quality) for trial in trials if trial.quality]
+    judged = [(place, quality) for place, quality in enumerate(qualities) if quality is not None]
     if len(judged) < 2:
-        return trials[0]
+        return 0
     top = max(quality.accuracy for _, quality in judged)
     noise = _TIE * (top * (1 - top) / judged[0][1].rows) ** 0.5
-    tied = [(trial, quality) for trial, quality in judged if quality.accuracy >= top - noise]
+    tied = [(place, quality) for place, quality in judged if quality.accuracy >= top - noise]
     least = min(quality.nll for _, quality in tied)
-    return next(trial for trial, quality in tied if quality.nll <= least + _SLIGHT)
+    return next(place for place, quality in tied if quality.nll <= least + _SLIGHT)
 
 
 @dataclass(frozen=True)

@@ -61,4 +61,4 @@ def refit_head(
         return fit_logistic(rows, own, len(classes), config.inverse_penalty, _ITERATIONS, start)
 
     head = solved(known.head, known.chosen)
-    return replace(known, head=head, classes=tuple(classes), held_out=None, judged=None)
+    return replace(known, head=head, classes=tuple(classes), held_out=None, judged=None, truth=None)

@@ -44,6 +44,7 @@ class Lesson:
     states of `inputs` where the caller has them already. `memory` holds kept rows of other tasks;
     only eviction looks at it, never the loss. `replay` and `replay_labels (m,)` are labelled rows
     of other tasks, their classes counted from `classes` upwards; only joint training looks at them.
+    `half (n,)`, 0 or 1, splits the rows for a method that trains on halves to be judged across.
     """
 
     task: str
@@ -55,6 +56,7 @@ class Lesson:
     seed: int = 0
     replay: Preprocessed | None = None
     replay_labels: IntArray | None = None
+    half: IntArray | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError where inputs and labels do not fit each other."""
@@ -85,6 +87,19 @@ class Lesson:
                 f"replay label {self.replay_labels.min()} is one of the task's own {self.classes} "
                 "classes; count those of other tasks from there upwards"
             )
+
+    def only(self, rows: IntArray) -> Lesson:
+        """The lesson on some of its rows, their classes numbered anew; without a split."""
+        known, labels = np.unique(self.labels[rows], return_inverse=True)
+        chosen = rows.tolist()
+        return replace(
+            self,
+            inputs=self.inputs.select(chosen),
+            labels=labels.astype(np.int64),
+            classes=len(known),
+            lower=None if self.lower is None else self.lower.select(chosen),
+            half=None,
+        )
 
     def lower_states(self, backbone: TrainableBackbone) -> LowerStates:
         """The states below the prompted layers, computed where they were not given."""

@@ -101,9 +101,11 @@ class SequentialConfig(PromptConfig):
 
 
 class AutoConfig(PromptConfig):
-    """The prompt of a domain (METHODS §5)."""
+    """The prompt of a domain (METHODS §5). Steps are those of each half of the rows."""
 
     form: Literal["keys_values"] = "keys_values"
+    epochs: int | None = Field(default=8, ge=1, description="None: as other methods")
+    minimum_steps: int = Field(default=32, ge=1)
     average: float = Field(
         default=0.7, ge=0, lt=1, description="what adapting keeps of a domain's prompt"
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from learner.sight import Seen
-from learner.view import LAST, View, views_of
+from learner.view import LAST, View, last_view, wide_view
 
 
 def seen(rows: int, *, pairs: bool = False, seed: int = 0) -> Seen:
@@ -55,7 +55,7 @@ def test_a_view_keeps_the_length_of_its_layers() -> None:
 
 
 def test_a_view_survives_its_name_and_odd_ones_are_refused() -> None:
-    for view in views_of(7, pairs=True).values():
+    for view in (LAST, View((2, 4, 6)), View((6,), apart=True), View((), apart=True)):
         assert View.parse(str(view)) == view
     with pytest.raises(ValueError, match="needs a layer"):
         View(())
@@ -63,7 +63,15 @@ def test_a_view_survives_its_name_and_odd_ones_are_refused() -> None:
         View((7,))(seen(1))
 
 
-def test_views_to_choose_from() -> None:
-    assert views_of(7, pairs=False)["upper"] == View((4, 5, 6))
-    assert set(views_of(1, pairs=False).values()) == {View((0,))}
-    assert len(views_of(7, pairs=True)) == 7
+def test_wide_views_spread_over_the_depth_and_take_pairs_apart_where_there_are_any() -> None:
+    texts = Seen(seen(3).states)
+    pairs = Seen(texts.states, np.ones((3, 2, texts.states.shape[2]), np.float32))
+    assert wide_view(texts) == View((2, 4, 6))
+    assert wide_view(pairs) == View((2, 4, 6), apart=True)
+    assert wide_view(pairs, pairs="joined") == View((2, 4, 6))
+    assert wide_view(pairs, pairs="apart") == View((), apart=True)
+    assert wide_view(texts, "upper") == View((4, 5, 6))
+    assert (
+        wide_view(Seen(texts.states[:, :1])) == last_view(Seen(texts.states[:, :1])) == View((0,))
+    )
+    assert wide_view(pairs).width(pairs) == wide_view(pairs)(pairs).shape[1]

@@ -41,7 +41,7 @@ def nearest_mean(
 
 def seen_last(backbone: Backbone, head: LinearHead) -> ViewedHead:
     """The head as it looks at the last layer."""
-    return ViewedHead(View((backbone.description.layers,)), head)
+    return ViewedHead((View((backbone.description.layers,)),), (head,))
 
 
 def _mean(backbone: Backbone, texts: Sequence[str], bank: Bank | None) -> FloatArray:

@@ -292,7 +292,7 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one_in_place(
 
 def _head_of_width(width: int) -> ViewedHead:
     linear = LinearHead(np.ones((width, 2), np.float32), np.zeros(2, np.float32))
-    return ViewedHead(LAST, linear)
+    return ViewedHead((LAST,), (linear,))
 
 
 def test_history_is_paged_newest_first(store: Store, backbone: BagOfWords, serve: Serve) -> None:
