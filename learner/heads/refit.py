@@ -21,7 +21,7 @@ from learner.heads.projected import ProjectedHead
 from learner.heads.ridge import fit_ridge, random_projection
 from learner.statistics import ClassStatistics, check_nonempty, check_rows
 
-_ITERATIONS = 8  # from warm weights
+_ITERATIONS = 8  # from warm weights, where no class is new
 
 
 def refit_head(
@@ -58,7 +58,8 @@ def refit_head(
         if kind == "nearest":
             return fit_nearest(ClassStatistics.of(rows, own, classes))
         start = warm_start(known, classes)
-        return fit_logistic(rows, own, len(classes), config.inverse_penalty, _ITERATIONS, start)
+        iterations = _ITERATIONS if set(classes) == set(known.classes) else config.iterations
+        return fit_logistic(rows, own, len(classes), config.inverse_penalty, iterations, start)
 
     head = solved(known.head, known.chosen)
     return replace(known, head=head, classes=tuple(classes), held_out=None, judged=None, truth=None)

