@@ -64,12 +64,12 @@ def _regrouped(
 
 
 def _inherited(knowledge: Knowledge, group: tuple[str, ...]) -> Domain:
-    """The domain most of the group's rows come from, one with a prompt first; else an empty one."""
+    """The domain most of the group's examples come from, one with a prompt first; else none."""
 
     def rows(domain: Domain) -> tuple[bool, int]:
         shared = [task for task in domain.tasks if task in group]
-        kept = sum(len(knowledge.tasks[task].examples.rows) for task in shared)
-        return (domain.prompt is not None and bool(shared), kept)
+        learnt = sum(sum(knowledge.tasks[task].examples.seen.values()) for task in shared)
+        return (domain.prompt is not None and bool(shared), learnt)
 
     best = max(knowledge.domains, key=rows, default=None)
     return best if best is not None and rows(best)[1] else Domain(group[0], ())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from learner.gate import GateConfig
 from learner.heads.config import HeadConfig
@@ -66,6 +66,11 @@ class LearnerConfig(BaseModel):
     )
     head: HeadConfig = Field(HeadConfig(), description="the classifier on the features")
     gate: GateConfig = Field(GateConfig(), description="what a candidate must prove")
+    retain: Literal["all", "k", "none"] = Field(
+        "k",
+        description="examples that stay once they are learnt: all; k: `keep_per_class` of each "
+        "class; none: only statistics, for one domain, and a new prompt moves them by a drift map",
+    )
     keep_per_class: int = Field(64, ge=4, description="examples a class keeps, at most")
     keep_total: int = Field(
         4096, ge=64, description="examples all classes keep together (never under 4 each)"
@@ -84,4 +89,15 @@ class LearnerConfig(BaseModel):
     @property
     def routes(self) -> bool:
         """Whether tasks are placed in domains."""
+        if self.retain == "none":
+            return False
         return (self.domains or ("found" if self.method == "auto" else "one")) == "found"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.retain == "none" and self.domains == "found":
+            raise ValueError(
+                "domains='found' compares the examples of tasks, and retain='none' keeps none: "
+                "set domains='one' or keep examples"
+            )
+        return self

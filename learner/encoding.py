@@ -57,7 +57,7 @@ class ExampleEncoder:
         return LowerStates.concat([found[key] for key in keys])
 
     def plain(self, rows: Sequence[KeptExample]) -> Seen:
-        """What the frozen backbone sees: every layer of N rows, and pairs apart."""
+        """What the frozen backbone sees: every layer of N ≥ 1 rows, and pairs apart."""
         lower = self.lower(rows)
         upper = self.backbone.encode_lower_layers(lower, Prefix.empty(self.description))
         assert lower.pooled is not None, "a backbone pools the states it computes"
@@ -65,6 +65,9 @@ class ExampleEncoder:
 
     def upper(self, rows: Sequence[KeptExample], prefix: Prefix) -> FloatArray:
         """(N, L', D) pooled states of the prompted layers under one prefix."""
+        if not rows:
+            shape = (0, self.description.prompted_layers, self.description.width)
+            return np.zeros(shape, np.float32)
         return self.backbone.encode_lower_layers(self.lower(rows), prefix)
 
     def _apart(self, rows: Sequence[KeptExample]) -> FloatArray | None:

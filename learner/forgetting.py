@@ -58,8 +58,8 @@ def _without(knowledge: Knowledge, domain: Domain, task: str) -> Domain:
 def _statistics_without(knowledge: Knowledge, domain: Domain, task: str) -> ClassStatistics | None:
     """The statistics of the domain's other tasks: exactly, to fp64 rounding.
 
-    Where the task has examples that are kept no longer, their share is unknown: then the
-    statistics are those of what the other tasks keep.
+    Where the task has examples that are kept no longer, their share of the scatter is unknown: then
+    counts and means are exact and the pooled covariance stays.
     """
     known = knowledge.tasks[task]
     if domain.statistics is None:
@@ -67,12 +67,8 @@ def _statistics_without(knowledge: Knowledge, domain: Domain, task: str) -> Clas
     if len(known.examples.rows) == sum(known.examples.seen.values()):
         own = statistics_of(task, known.examples.rows, known.seen.features)
         return (domain.statistics - own).nonempty()
-    others = [
-        statistics_of(name, other.examples.rows, other.seen.features)
-        for name, other in knowledge.tasks.items()
-        if name in domain.tasks and name != task
-    ]
-    return sum(others[1:], others[0]) if others else None
+    others = knowledge.labels_of([name for name in domain.tasks if name != task])
+    return domain.statistics.select(others)
 
 
 def _without_prompts(knowledge: Knowledge, domain: Domain) -> Knowledge:

@@ -160,7 +160,10 @@ class Learner:
         return knowledge, learnt
 
     def _publish_refresh(self, knowledge: Knowledge, batches: list[Batch], started: float) -> bool:
-        before, knowledge = self._knowledge, refit(knowledge, self._config, self._encoder)
+        training = {b.task for b in batches if is_trainable(knowledge.tasks[b.task], self._config)}
+        busy = self._busy(training)
+        before = self._knowledge
+        knowledge = refit(knowledge, self._config, self._encoder, busy)
         done = [b for b in batches if not is_trainable(knowledge.tasks[b.task], self._config)]
         self._task_of |= {batch.id: batch.task for batch in batches}
         published = self._standing.publish(
@@ -254,6 +257,10 @@ class Learner:
                 return True
         return False
 
+    def _busy(self, learning: set[str]) -> set[str]:
+        """Tasks with batches whose prompts are undecided, or that are just being learnt."""
+        return learning | {self._task(b) for b in self._store.timeline().undecided}
+
     def _task(self, batch_id: str) -> str:
         if batch_id not in self._task_of:
             self._task_of[batch_id] = self._store.intake.read(batch_id).task
@@ -332,6 +339,11 @@ class Learner:
             knowledge, task, state, self._method, self._encoder, self._config, report
         )
 
+    def _giving_way(self, epoch: int, epochs: int, loss: float, seconds: float) -> None:
+        """Progress of work that nobody waits for. Raises Cancelled where the learner is to stop."""
+        if self._stopping():
+            raise Cancelled("the learner was told to stop")
+
     def _publish_decision(self, decision: Decision, batches: list[str], started: float) -> bool:
         """Append what the gate made of a candidate; False where it must be tried again."""
         method = {}
@@ -355,5 +367,6 @@ class Learner:
                 return False
         if not decision.accepted:
             return True
-        accepted = accept(decision, self._encoder, self._config)
+        busy = self._busy(set()) - {decision.task}
+        accepted = accept(decision, self._encoder, self._config, self._giving_way, busy)
         return self._standing.publish(entry(Kind.TRAIN, accepted, batches), decision.task)

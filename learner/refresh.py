@@ -5,7 +5,7 @@ Everything here is a function from knowledge to knowledge; the encoder only reme
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,11 +17,14 @@ from learner.content import class_id
 from learner.domain import Domain
 from learner.encoding import ExampleEncoder
 from learner.examples import KeptExample, TaskExamples, per_class_limit
+from learner.heads.auto import UNJUDGED_TEMPERATURES
+from learner.heads.lda import fit_lda
 from learner.heads.novelty import fit_novelty
-from learner.heads.viewed import fit_viewed
+from learner.heads.viewed import ViewedHead, fit_viewed
 from learner.knowledge import Knowledge, TaskKnowledge
 from learner.sight import Seen
 from learner.statistics import ClassStatistics
+from learner.view import LAST
 from prompt_store import Batch
 
 
@@ -57,9 +60,17 @@ def learn_batch(knowledge: Knowledge, batch: Batch, encoder: ExampleEncoder) -> 
     return knowledge.with_domain(replace(domain.stale(), statistics=total))
 
 
-def refit(knowledge: Knowledge, config: LearnerConfig, encoder: ExampleEncoder) -> Knowledge:
-    """Knowledge with kept examples within their limits, tasks in domains, and heads on them."""
-    knowledge = _within_limits(arrange(knowledge, config, encoder), config)
+def refit(
+    knowledge: Knowledge,
+    config: LearnerConfig,
+    encoder: ExampleEncoder,
+    busy: Collection[str] = (),
+) -> Knowledge:
+    """Knowledge with kept examples within their limits, tasks in domains, and heads on them.
+
+    busy: tasks whose prompts are undecided; they keep their examples until then.
+    """
+    knowledge = _within_limits(arrange(knowledge, config, encoder), config, busy)
     domains = tuple(
         domain if domain.head is not None else _fitted(domain, knowledge, config)
         for domain in knowledge.domains
@@ -75,12 +86,15 @@ def statistics_of(task: str, rows: Sequence[KeptExample], features: FloatArray) 
     return ClassStatistics.of(features, targets, [class_id(task, label) for label in classes])
 
 
-def _within_limits(knowledge: Knowledge, config: LearnerConfig) -> Knowledge:
+def _within_limits(knowledge: Knowledge, config: LearnerConfig, busy: Collection[str]) -> Knowledge:
+    if config.retain == "all":
+        return knowledge
     limit = per_class_limit(
         len(knowledge.labels), per_class=config.keep_per_class, total=config.keep_total
     )
     for name, task in knowledge.tasks.items():
-        examples, indices = task.examples.keep(limit)
+        nothing = config.retain == "none" and name not in busy
+        examples, indices = task.examples.keep(0 if nothing else limit)
         if len(indices) < len(task.examples.rows):
             knowledge = knowledge.with_task(name, task.take(indices, examples))
             knowledge = knowledge.with_domain(knowledge.domain_of(name).stale())
@@ -88,8 +102,10 @@ def _within_limits(knowledge: Knowledge, config: LearnerConfig) -> Knowledge:
 
 
 def _fitted(domain: Domain, knowledge: Knowledge, config: LearnerConfig) -> Domain:
-    seen, targets = knowledge.seen(domain), knowledge.targets(domain)
     labels = knowledge.labels_of(domain.tasks)
+    if not all(knowledge.tasks[name].examples.rows for name in domain.tasks):
+        return _fitted_on_statistics(domain, labels)
+    seen, targets = knowledge.seen(domain), knowledge.targets(domain)
     fitted = fit_viewed(
         seen, targets, labels, config.head, warm=domain.fitted, judges=_judges(domain, knowledge)
     )
@@ -97,6 +113,14 @@ def _fitted(domain: Domain, knowledge: Knowledge, config: LearnerConfig) -> Doma
     novelty = fit_novelty(seen.features, targets, kept)
     head = fitted.head if domain.cooling is None else fitted.head.cooled(domain.cooling)
     return replace(domain, head=head, fitted=fitted, novelty=novelty)
+
+
+def _fitted_on_statistics(domain: Domain, labels: Sequence[str]) -> Domain:
+    """Where examples are gone: LDA on the last layer, its temperature the usual one."""
+    assert domain.statistics is not None, "what was learnt was counted"
+    solved = fit_lda(domain.statistics.select(labels))
+    head = ViewedHead((LAST,), (replace(solved, temperature=UNJUDGED_TEMPERATURES["lda"]),))
+    return replace(domain, head=head, fitted=None, novelty=None)
 
 
 def _judges(domain: Domain, knowledge: Knowledge) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

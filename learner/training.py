@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from backbones import Description, Prefix, Preprocessed
+from learner.bound import within_bound
 from learner.config import LearnerConfig
 from learner.domain import Domain
 from learner.encoding import ExampleEncoder
 from learner.examples import KeptExample, pick_spread
+from learner.expression import express, see_own
 from learner.gate import GateConfig, Verdict
 from learner.heads import HeadConfig
 from learner.knowledge import Knowledge, TaskKnowledge, under
@@ -20,7 +23,6 @@ from learner.methods.adapted import DomainPrompt, halves_of
 from learner.methods.base import Lesson, Method, MethodState, Progress
 from learner.refresh import refit
 from learner.rows import from_prefix
-from learner.statistics import ClassStatistics
 from learner.trial import (
     Field,
     Trial,
@@ -283,8 +285,17 @@ def _kept(
     return express(knowledge, domain, None, encoder) if choice == "frozen" else knowledge
 
 
-def accept(decision: Decision, encoder: ExampleEncoder, config: LearnerConfig) -> Knowledge:
-    """Knowledge with what the gate chose serving."""
+def accept(
+    decision: Decision,
+    encoder: ExampleEncoder,
+    config: LearnerConfig,
+    report: Progress,
+    busy: Collection[str] = (),
+) -> Knowledge:
+    """Knowledge with what the gate chose serving. Raises what `report` raises.
+
+    busy: tasks whose own prompts are still undecided.
+    """
     knowledge = decision.expressed
     if decision.choice == "candidate":
         domain = knowledge.domain_of(decision.task)
@@ -298,7 +309,8 @@ def accept(decision: Decision, encoder: ExampleEncoder, config: LearnerConfig) -
             head=None,
         )
         knowledge = see_own(knowledge.with_task(decision.task, known), encoder)
-    return refit(knowledge, config, encoder)
+    knowledge = within_bound(knowledge, encoder, config, report)
+    return refit(knowledge, config, encoder, busy)
 
 
 def as_candidate(knowledge: Knowledge, decision: Decision) -> Knowledge:
@@ -333,36 +345,6 @@ def complete(knowledge: Knowledge, encoder: ExampleEncoder, config: LearnerConfi
         if domain.prompt is not None and missing:
             knowledge = express(knowledge, domain, domain.prompt, encoder)
     return refit(see_own(knowledge, encoder), config, encoder)
-
-
-def see_own(knowledge: Knowledge, encoder: ExampleEncoder) -> Knowledge:
-    """Features under a task's own prompt wherever they are missing."""
-    tasks = {
-        name: replace(task, own=encoder.upper(task.examples.rows, task.prompt), head=None)
-        if task.prompt is not None and task.own is None
-        else task
-        for name, task in knowledge.tasks.items()
-    }
-    return replace(knowledge, tasks=tasks)
-
-
-def express(
-    knowledge: Knowledge, domain: Domain, prompt: Prefix | None, encoder: ExampleEncoder
-) -> Knowledge:
-    """All kept examples of a domain as they are seen under a new prompt, and their statistics.
-
-    Statistics of examples that are no longer kept cannot be recomputed: they are left out.
-    """
-    for name in domain.tasks:
-        task = knowledge.tasks[name]
-        upper = None if prompt is None else encoder.upper(task.examples.rows, prompt)
-        knowledge = knowledge.with_task(name, replace(task, upper=upper))
-    seen, targets = knowledge.seen(domain), knowledge.targets(domain)
-    statistics = ClassStatistics.of(seen.features, targets, knowledge.labels_of(domain.tasks))
-    taught = () if prompt is None else domain.taught
-    cooling = None if prompt is None else domain.cooling
-    bare = replace(domain.stale(), prompt=prompt, taught=taught, cooling=cooling, fitted=None)
-    return knowledge.with_domain(replace(bare, statistics=statistics))
 
 
 def _memory(

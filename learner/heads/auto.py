@@ -27,7 +27,7 @@ _SLIGHT = 0.005  # nats
 _MANY_ROWS = 1000  # above, three folds instead of five
 
 # Where no class has two examples nothing can be held out; these fit the two sets of docs/heads.md.
-_UNJUDGED_TEMPERATURES = {"lda": 25.0, "ridge": 0.05, "logistic": 0.37, "nearest": 0.06}
+UNJUDGED_TEMPERATURES = {"lda": 25.0, "ridge": 0.05, "logistic": 0.37, "nearest": 0.06}
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ class _Bench:
         """With the temperature that the held-out scores (J, C) ask for."""
         judges = self.judges
         temperature = (
-            fit_temperature(scores, judges) if len(judges) else _UNJUDGED_TEMPERATURES[kind]
+            fit_temperature(scores, judges) if len(judges) else UNJUDGED_TEMPERATURES[kind]
         )
         held_out = log_softmax(scores / np.float32(temperature))
         return self.trial(kind, replace(head, temperature=temperature), held_out, setting)

@@ -12,10 +12,10 @@ from backbones.text.backbone import TorchTextBackbone
 from learner.archive import Archive
 from learner.encoding import ExampleEncoder
 from learner.examples import KeptExample
+from learner.expression import express
 from learner.gate import GateConfig
 from learner.heads import HeadConfig
 from learner.sight import Seen
-from learner.training import express
 from learner.trial import Field, compare, field_of, screen
 from prompt_store import Store
 from tests.learner.conftest import MakeLearner, batch, quick, run_dry
