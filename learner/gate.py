@@ -7,9 +7,10 @@ alone gives so high a mean: **a candidate that is no better is accepted with pro
 `alpha`**. Log-probabilities say more than right and wrong do: where few rows judge, a test that
 only counts right answers misses most prompts that are better.
 
-A candidate is accepted when it is better than live (p ≤ alpha), is right at least as often as live
-and as the frozen backbone, and no single old task is worse at `alpha` (shared between the tasks, so
-that many of them do not refuse by chance). On a tie the simpler one, that is the one already
+A candidate is accepted when it is better than live (p ≤ alpha), is also right more often (sign test
+at the looser level `screening`: with thousands of rows a gain may be certain and too small to
+matter), is right at least as often as the frozen backbone, and no single old task is worse at
+`alpha` (shared between the tasks, so that many of them do not refuse by chance). On a tie the simpler one, that is the one already
 serving, stays; and where the frozen backbone does as well as a live prompt, the prompt goes.
 """
 
@@ -49,7 +50,11 @@ class GateConfig(BaseModel):
         0.05, gt=0, lt=0.5, description="chance of accepting a candidate that is no better"
     )
     screening: float = Field(
-        0.2, gt=0, lt=1, description="the same, for being looked at on all examples at all"
+        0.2,
+        gt=0,
+        lt=1,
+        description="the same, for being looked at on all examples at all, and for being right "
+        "more often",
     )
     rows: int = Field(192, ge=16, description="kept examples a screening looks at, at most")
 
@@ -85,6 +90,13 @@ def chance_of(differences: DoubleArray) -> float:
         vectorized=True,
     )
     return float(outcome.pvalue)
+
+
+def sign_test(wins: int, losses: int) -> float:
+    """P(at least `wins` heads in `wins + losses` fair tosses): exact, one-sided; 1 without any."""
+    from scipy.special import bdtrc
+
+    return float(bdtrc(wins - 1, wins + losses, 0.5)) if wins else 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,9 +215,11 @@ def _decide(
         return False, "no held-out examples to judge with (a class needs four)"
     if p_value > config.alpha:
         return False, f"not better than live beyond chance (p {p_value:.3f} > {config.alpha})"
-    for name, other in (("live", whole.live), ("the frozen backbone", whole.frozen)):
-        if whole.candidate.right.sum() < other.right.sum():
-            return False, f"right less often than {name}"
+    luck = sign_test(whole.wins, whole.losses)
+    if luck > max(config.alpha, config.screening):
+        return False, f"surer, but not right more often beyond luck (p {luck:.3f})"
+    if whole.candidate.right.sum() < whole.frozen.right.sum():
+        return False, "right less often than the frozen backbone"
     for name, of_task in tasks.items():
         if len(tasks) > 1 and chance_of(-of_task.gain) <= config.alpha / len(tasks):
             return False, f"worse on task {name!r}"

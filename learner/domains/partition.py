@@ -18,6 +18,7 @@ from typing import Any
 from learner.domains.evidence import Evidence, Group, Groups, gather, sampled
 from learner.domains.rows import TaskRows
 from learner.domains.split import Split
+from learner.gate import sign_test
 
 ALPHA = 0.25
 """Chance (exact sign test, one-sided) of routing where one flat head is as good. Not strict: it
@@ -131,10 +132,3 @@ def _differing(evidence: Evidence, groups: Groups) -> tuple[int, int]:
 
 def _union(groups: Groups) -> Group:
     return tuple(sorted(number for group in groups for number in group))
-
-
-def sign_test(wins: int, losses: int) -> float:
-    """P(at least `wins` heads in `wins + losses` fair tosses): exact, one-sided; 1 without any."""
-    from scipy.special import bdtrc
-
-    return float(bdtrc(wins - 1, wins + losses, 0.5)) if wins else 1.0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from learner.gate import Answered, Answers, GateConfig, Verdict, chance_of, judge
+from learner.gate import Answered, Answers, GateConfig, Verdict, chance_of, judge, sign_test
 
 SURE, UNSURE, WRONG = -0.1, -0.6, -2.0
 
@@ -46,18 +46,21 @@ def test_a_clear_win_is_accepted() -> None:
     }
 
 
-def test_surer_of_what_was_right_already_is_better_too() -> None:
-    assert verdict_on([SURE] * 12, [UNSURE] * 12).accepted
-
-
 def test_a_tie_keeps_what_serves() -> None:
     assert not verdict_on([SURE, UNSURE] * 4, [SURE, UNSURE] * 4).accepted
 
 
-def test_surer_but_right_less_often_is_refused() -> None:
-    verdict = verdict_on([SURE] * 29 + [WRONG], [UNSURE] * 30)
-    assert not verdict.accepted
-    assert "less often than live" in verdict.reason
+def test_surer_but_not_right_more_often_is_refused() -> None:
+    for candidate in ([SURE] * 30, [SURE] * 29 + [WRONG]):
+        verdict = verdict_on(candidate, [UNSURE] * 30)
+        assert not verdict.accepted
+        assert "not right more often" in verdict.reason
+
+
+def test_what_is_right_on_few_more_rows_is_accepted_by_how_sure_it_is() -> None:
+    live = [UNSURE] * 27 + [WRONG] * 3
+    assert verdict_on([SURE] * 30, live).accepted
+    assert not verdict_on([UNSURE] * 29 + [WRONG], live, alpha=0.01).accepted
 
 
 def test_harm_to_one_old_task_refuses_a_candidate_that_wins_overall() -> None:
@@ -111,3 +114,10 @@ def test_with_fewer_judges_nothing_could_be_accepted() -> None:
     assert GateConfig().fewest_judges == 5
     for rows, accepted in ((4, False), (5, True)):
         assert verdict_on([SURE] * rows, [WRONG] * rows).accepted is accepted
+
+
+def test_sign_test_is_exact() -> None:
+    assert sign_test(2, 0) == pytest.approx(0.25)
+    assert sign_test(4, 0) == pytest.approx(1 / 16)
+    assert sign_test(1, 1) == pytest.approx(0.75)
+    assert sign_test(0, 3) == 1.0

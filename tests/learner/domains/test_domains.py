@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from learner.domains import DomainRouter, Partition, TaskRows, fit_router, place
-from learner.domains.partition import sign_test
 
 DEPTH, LAYERS, WIDTH = 2, 4, 24
 NOISE = 0.25
@@ -87,13 +86,6 @@ def test_few_rows_break_nothing_and_split_nothing(rows: int, classes: int) -> No
 def test_no_task_and_one_task() -> None:
     assert place({}, Partition()).domains == ()
     assert place(parts("a"), Partition()).domains == (("a",),)
-
-
-def test_sign_test_is_exact() -> None:
-    assert sign_test(2, 0) == pytest.approx(0.25)
-    assert sign_test(4, 0) == pytest.approx(1 / 16)
-    assert sign_test(1, 1) == pytest.approx(0.75)
-    assert sign_test(0, 3) == 1.0
 
 
 def lower(center: int, seed: int) -> np.ndarray:

@@ -156,11 +156,14 @@ def test_constant_and_duplicated_rows(kind: Kind) -> None:
 def test_a_class_with_one_example_beside_larger_ones() -> None:
     features, labels = blobs(10, 0)
     kept = (labels != 7) | (np.cumsum(labels == 7) == 1)
-    fitted = fit_head(features[kept], labels[kept], names(8), config())
-    assert fitted.quality is not None
-    assert fitted.quality.rows == 70
     asked, own = blobs(100, 1)
-    assert accuracy(fitted.head, asked[own == 7], own[own == 7]) > 0.3
+    right = []
+    for seed in range(5):
+        fitted = fit_head(features[kept], labels[kept], names(8), config(seed=seed))
+        assert fitted.quality is not None
+        assert fitted.quality.rows == 70
+        right.append(accuracy(fitted.head, asked[own == 7], own[own == 7]))
+    assert np.mean(right) > 0.25  # one in eight by chance
 
 
 @pytest.mark.parametrize("kind", ["auto", "ridge"])
