@@ -10,8 +10,9 @@ only counts right answers misses most prompts that are better.
 A candidate is accepted when it is better than live (p ≤ alpha), is also right more often (sign test
 at the looser level `screening`: with thousands of rows a gain may be certain and too small to
 matter), is right at least as often as the frozen backbone, and no single old task is worse at
-`alpha` (shared between the tasks, so that many of them do not refuse by chance). On a tie the simpler one, that is the one already
-serving, stays; and where the frozen backbone does as well as a live prompt, the prompt goes.
+`alpha` (shared between the tasks, so that many of them do not refuse by chance). On a tie the
+simpler one, that is the one already serving, stays; and where the frozen backbone does as well as
+a live prompt, the prompt goes.
 """
 
 from __future__ import annotations
