@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from benchmarks.named_streams import NAMED
 from benchmarks.overrides import VARIANTS
+
+if TYPE_CHECKING:
+    from benchmarks.stream import Row
 
 
 @click.group()
@@ -58,6 +63,11 @@ def bench() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Also write the rows here; finished rows found there are not run again.",
 )
+@click.option(
+    "--plot",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Also draw them into this folder (PNG; needs matplotlib).",
+)
 def stream(
     data: tuple[Path, ...],
     named: tuple[str, ...],
@@ -73,6 +83,7 @@ def stream(
     prompted_layers: int | None,
     threads: int,
     json_path: Path | None,
+    plot: Path | None,
 ) -> None:
     """Learn a stream of tasks through the real learner and store, and print a table."""
     from benchmarks.stream_report import Run, run_all
@@ -80,7 +91,19 @@ def stream(
     short = {"gate.mode": gate, "head.kind": head}
     overrides += tuple(f"{name}={value}" for name, value in short.items() if value is not None)
     run = Run(data, named, tasks, shots, backbone, max_length, prompted_layers, overrides)
-    run_all(run, seeds=range(seeds), methods=methods, threads=threads, json_path=json_path)
+    rows = run_all(run, seeds=range(seeds), methods=methods, threads=threads, json_path=json_path)
+    if plot is not None:
+        _draw(rows, plot)
+
+
+@bench.command("plot")
+@click.argument("json_path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def plot_rows(json_path: Path, folder: Path) -> None:
+    """Draw the rows that `bench stream --json` wrote, without running anything."""
+    from benchmarks.results import read_rows
+
+    _draw(read_rows(json_path), folder)
 
 
 @bench.command()
@@ -135,3 +158,10 @@ def cost(data: Path, tasks: int, shots: int, seeds: int, gate: str, json_path: P
     from benchmarks.cost_report import run_all
 
     run_all(data=data, tasks=tasks, shots=shots, seeds=seeds, gate=gate, json_path=json_path)
+
+
+def _draw(rows: Sequence[Row], folder: Path) -> None:
+    from benchmarks.stream_plot import draw_all
+
+    for path in draw_all(rows, folder):
+        click.echo(f"drew {path}", err=True)

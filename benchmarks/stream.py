@@ -33,7 +33,7 @@ from prompt_store import Batch, Example, Kind, Store, batch_id
 
 @dataclass(frozen=True)
 class Row:
-    """The result of one stream, method and seed. Accuracies are fractions."""
+    """The result of one stream, method and seed. Accuracies: fractions, None: no such measure."""
 
     stream: str
     method: str
@@ -41,11 +41,11 @@ class Row:
     tasks: list[str]
     final_accuracy: float
     dataset_accuracy: float
-    average_incremental_accuracy: float
-    forgetting: float
-    backward_transfer: float
+    average_incremental_accuracy: float | None
+    forgetting: float | None
+    backward_transfer: float | None
     task_given_accuracy: float
-    task_given_forgetting: float
+    task_given_forgetting: float | None
     cpu_seconds_per_task: list[float]
     refresh_cpu_seconds_per_task: list[float]
     bytes_per_version: list[int]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import orjson
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -16,6 +15,7 @@ from rich.table import Table
 from backbones import TrainableBackbone, load
 from benchmarks.named_streams import NAMED
 from benchmarks.overrides import BadOverride, learner_config
+from benchmarks.results import Results
 from benchmarks.stream import Row, run_stream
 from benchmarks.streams import Dataset, Stream, UnknownDataset
 from benchmarks.tables import HEADINGS, markdown, summarise
@@ -65,7 +65,7 @@ def run_all(
     """Run what is not in `json_path` yet, write and print everything."""
     seeds = tuple(seeds)
     _check(run, methods)
-    console, done, settings = Console(stderr=True), _Results(json_path), run.settings()
+    console, done, settings = Console(stderr=True), Results(json_path), run.settings()
     encoder = load(
         run.backbone,
         threads=threads,
@@ -111,32 +111,6 @@ def _learn(
         examined=bars.examined,
         learnt=lambda task: bars.learnt(),
     )
-
-
-class _Results:
-    """Finished rows, written after each so that an interrupted run goes on where it was."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self.rows: list[Row] = []
-        if path is not None and path.exists():
-            try:
-                self.rows = [Row(**row) for row in orjson.loads(path.read_bytes())["rows"]]
-            except (TypeError, KeyError, orjson.JSONDecodeError) as error:
-                raise click.ClickException(
-                    f"{path} holds no rows of this version ({error}); name another file"
-                ) from error
-
-    def has(self, stream: str, method: str, seed: int, settings: dict[str, Any]) -> bool:
-        wanted = (stream, method, seed, settings)
-        return any((r.stream, r.method, r.seed, r.settings) == wanted for r in self.rows)
-
-    def add(self, row: Row) -> None:
-        self.rows.append(row)
-        if self._path is not None:
-            content = {"rows": [r.as_json() for r in self.rows]}
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
 
 
 class _Bars:

@@ -22,14 +22,22 @@ HEADINGS = (
     "refused",
 )
 
+NOTHING = "–"
+"""Stands where a method has no such measure: one that learns all at once forgets nothing."""
+
 
 def summarise(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     """One line for each stream, method and settings, in order of appearance."""
+    return [_line(of) for of in grouped(rows)]
+
+
+def grouped(rows: Sequence[Row]) -> list[list[Row]]:
+    """The seeds of each stream, method and settings together, in order of appearance."""
     groups: dict[tuple[str, str, bytes], list[Row]] = {}
     for row in rows:
         settings = orjson.dumps(row.settings, option=orjson.OPT_SORT_KEYS)
         groups.setdefault((row.stream, row.method, settings), []).append(row)
-    return [_line(stream, _named(method, of[0]), of) for (stream, method, _), of in groups.items()]
+    return list(groups.values())
 
 
 def markdown(rows: Sequence[Row]) -> str:
@@ -38,26 +46,31 @@ def markdown(rows: Sequence[Row]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _named(method: str, row: Row) -> str:
+def label(row: Row) -> str:
     """The method and what `--set` changed of it."""
-    return " ".join((method, *row.settings.get("overrides", ())))
+    return " ".join((row.method, *row.settings.get("overrides", ())))
 
 
-def _line(stream: str, method: str, rows: Sequence[Row]) -> tuple[str, ...]:
+def _line(rows: Sequence[Row]) -> tuple[str, ...]:
+    seconds = [s for row in rows for s in row.cpu_seconds_per_task]
     return (
-        stream,
-        method,
+        rows[0].stream,
+        label(rows[0]),
         _per_cent([row.final_accuracy for row in rows]),
         _per_cent([row.dataset_accuracy for row in rows]),
         _per_cent([row.average_incremental_accuracy for row in rows]),
         _per_cent([row.forgetting for row in rows]),
         _per_cent([row.backward_transfer for row in rows]),
         _per_cent([row.task_given_accuracy for row in rows]),
-        "{:.1f} ± {:.1f}".format(*spread([s for row in rows for s in row.cpu_seconds_per_task])),
-        f"{sum(row.candidates_refused for row in rows)}",
+        "{:.1f} ± {:.1f}".format(*spread(seconds)) if seconds else NOTHING,
+        f"{sum(row.candidates_refused for row in rows)}" if rows[0].versions else NOTHING,
     )
 
 
-def _per_cent(values: list[float]) -> str:
-    mean, deviation = spread([100 * value for value in values])
+def _per_cent(values: Sequence[float | None]) -> str:
+    """Mean ± standard deviation of what was measured."""
+    measured = [100 * value for value in values if value is not None]
+    if not measured:
+        return NOTHING
+    mean, deviation = spread(measured)
     return f"{mean:.2f} ± {deviation:.2f}"
