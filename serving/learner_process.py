@@ -9,6 +9,7 @@ outlives it for a moment does no harm: a successor's fence keeps it from committ
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import multiprocessing
 import os
@@ -141,6 +142,7 @@ def learn_until_stopped(
     )
     threading.Thread(target=_listen, args=(listens, worker.wake, worker.stop), daemon=True).start()
     worker.run()
+    gc.freeze()  # else the last collections, of a million objects, take seconds on a busy core
 
 
 class _Sender:
