@@ -107,6 +107,54 @@ def plot_rows(json_path: Path, folder: Path) -> None:
 
 
 @bench.command()
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The folder above all data sets; not needed with --no-run.",
+)
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("perennial-bench"),
+    show_default=True,
+    help="Folder of the rows, one JSON file a section; finished rows are not run again.",
+)
+@click.option("--only", "names", multiple=True, help="A section's name; may be repeated.")
+@click.option("--seeds", type=click.IntRange(min=1), help="Fewer or more than the sections say.")
+@click.option("--no-run", is_flag=True, help="Write what the cache holds.")
+@click.option("--threads", default=1, show_default=True, help="CPU threads of the encoder.")
+@click.option(
+    "--docs",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path("docs"),
+    show_default=True,
+    help="Folder of benchmarks.md and images/.",
+)
+def publish(
+    data: Path | None,
+    cache: Path,
+    names: tuple[str, ...],
+    seeds: int | None,
+    no_run: bool,
+    threads: int,
+    docs: Path,
+) -> None:
+    """Run what is missing of docs/benchmarks.md, and write its tables and pictures anew."""
+    from benchmarks.published import chosen, measure, write
+
+    if data is None and not no_run:
+        raise click.UsageError("name the folder above all data sets with --data, or give --no-run")
+    for section in chosen(names):
+        path = cache / f"{section.name}.json"
+        if data is not None and not no_run:
+            measure(section, data, path, seeds=seeds, threads=threads)
+        if path.exists():
+            write(section, path, docs)
+        else:
+            click.echo(f"{section.name}: no rows in {path}; left as it is", err=True)
+
+
+@bench.command()
 @click.option("--replicas", default=3, show_default=True)
 @click.option("--clients", default=8, show_default=True)
 @click.option("--rate", default=24.0, show_default=True, help="Requests a second, together.")

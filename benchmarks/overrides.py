@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any, get_args
 
 import orjson
@@ -13,7 +14,17 @@ from learner.config import LearnerConfig, MethodName
 METHODS: tuple[str, ...] = get_args(MethodName)
 OPEN = "-open"
 """Ending of a variant where every candidate goes live."""
-VARIANTS = (*METHODS, *(f"{name}{OPEN}" for name in METHODS if name != "frozen"))
+SETTINGS: dict[str, dict[str, Any]] = {
+    "frozen": {"method": "frozen", "head": {"views": "last", "pairs": "joined"}},
+    "frozen-layers": {"method": "frozen"},
+    "auto-joined": {"method": "auto", "head": {"pairs": "joined"}},
+    "auto-closed": {"method": "auto", "gate": {"mode": "closed"}},
+}
+"""Variants with options of their own. frozen: the plain flat head on the last layer's features,
+frozen-layers: the head that learners have by default; auto-joined: pairs never seen apart;
+auto-closed: domains and their router without a prompt."""
+_OPENED = (f"{name}{OPEN}" for name in METHODS if name != "frozen")
+VARIANTS = tuple(dict.fromkeys((*METHODS, *_OPENED, *SETTINGS)))
 """What `--method` may name."""
 
 
@@ -24,6 +35,7 @@ class BadOverride(ValueError):
 def learner_config(variant: str, seed: int, overrides: Sequence[str]) -> LearnerConfig:
     """The learner of a variant with `name=value` overrides. Raises BadOverride."""
     options: dict[str, Any] = {"method": variant.removesuffix(OPEN), "seed": seed}
+    options |= deepcopy(SETTINGS.get(variant, {}))
     if variant.endswith(OPEN):
         options["gate"] = {"mode": "open"}
     for override in overrides:

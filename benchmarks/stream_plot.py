@@ -22,11 +22,15 @@ COLOURS = (
 )
 INK = "#374151"
 FAINT = "#e5e7eb"
+KINDS = ("accuracy", "matrix", "final")
+"""Pictures a stream: accuracy over tasks, the matrix of one run, final and forgetting."""
 PREFERRED = "auto"
 """Whose accuracy matrix is drawn where it was run; else that of the last row."""
 
 
-def draw_all(rows: Sequence[Row], folder: Path, prefix: str = "") -> list[Path]:
+def draw_all(
+    rows: Sequence[Row], folder: Path, prefix: str = "", kinds: Sequence[str] = KINDS
+) -> list[Path]:
     """Draw up to three pictures a stream into `folder`. Needs matplotlib (extra `dev`)."""
     import matplotlib as mpl
 
@@ -35,14 +39,18 @@ def draw_all(rows: Sequence[Row], folder: Path, prefix: str = "") -> list[Path]:
     written = []
     for stream in dict.fromkeys(row.stream for row in rows):
         of = [row for row in rows if row.stream == stream]
-        pictures = {"final": _bars(stream, of)}
-        if any(row.accuracy_matrix for row in of):
-            pictures["accuracy"] = _over_time(stream, of)
-            pictures["matrix"] = _heat(_chosen(of))
-        for name, figure in pictures.items():
-            written.append(folder / f"{prefix}{stream}-{name}.png")
-            _save(figure, written[-1])
+        over_time = any(row.accuracy_matrix for row in of)
+        for kind in kinds:
+            if over_time or kind == "final":
+                written.append(folder / f"{prefix}{stream}-{kind}.png")
+                _save(_draw(kind, stream, of), written[-1])
     return written
+
+
+def _draw(kind: str, stream: str, rows: Sequence[Row]) -> Figure:
+    if kind == "final":
+        return _bars(stream, rows)
+    return _over_time(stream, rows) if kind == "accuracy" else _heat(_chosen(rows))
 
 
 def accuracy_over_tasks(row: Row) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -63,9 +63,18 @@ def run_all(
     json_path: Path | None,
 ) -> list[Row]:
     """Run what is not in `json_path` yet, write and print everything."""
-    seeds = tuple(seeds)
-    _check(run, methods)
-    console, done, settings = Console(stderr=True), Results(json_path), run.settings()
+    check(run, methods)
+    done = Results(json_path)
+    run_missing(run, done, seeds=tuple(seeds), methods=methods, threads=threads)
+    _print(done.rows)
+    return done.rows
+
+
+def run_missing(
+    run: Run, done: Results, *, seeds: Sequence[int], methods: Sequence[str], threads: int
+) -> None:
+    """Add the rows of a run that are not there yet."""
+    console, settings = Console(stderr=True), run.settings()
     encoder = load(
         run.backbone,
         threads=threads,
@@ -81,12 +90,10 @@ def run_all(
                     with _Bars(console, title, len(stream.tasks)) as bars:
                         row = _learn(stream, method, config, encoder, bars)
                     done.add(replace(row, settings=settings))
-    _print(done.rows)
-    return done.rows
 
 
-def _check(run: Run, methods: Sequence[str]) -> None:
-    """Refuse what cannot run before anything runs."""
+def check(run: Run, methods: Sequence[str]) -> None:
+    """Refuse what cannot run before anything runs. Raises click.UsageError."""
     if run.named and len(run.data) != 1:
         raise click.UsageError("--stream takes one --data: the folder of all data sets")
     try:

@@ -1,0 +1,134 @@
+"""What docs/benchmarks.md shows: sections of runs, and the writing of their tables and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from benchmarks.named_streams import INTENT_SHOTS, INTENTS, NAMED
+from benchmarks.results import Results, read_rows
+from benchmarks.stream import Row
+from benchmarks.stream_plot import KINDS, draw_all
+from benchmarks.stream_report import Run, check, run_missing
+from benchmarks.tables import markdown
+
+PAGE = "benchmarks.md"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Methods on one stream. source: a named stream or an intent data set."""
+
+    source: str
+    methods: tuple[str, ...]
+    overrides: tuple[str, ...] = ()
+
+    def run(self, data: Path) -> Run:
+        """The same as `bench stream` takes it; data: the folder above all data sets."""
+        named = self.source in NAMED
+        return Run(
+            data=(data if named else data / self.source,),
+            named=(self.source,) if named else (),
+            tasks=INTENTS.get(self.source, 1),
+            shots=INTENT_SHOTS,
+            backbone="minilm",
+            max_length=256,
+            prompted_layers=None,
+            overrides=self.overrides,
+        )
+
+    def owns(self, row: Row) -> bool:
+        """Whether a row is of this part, whatever its seed."""
+        settings = self.run(Path()).settings()
+        return row.stream == self.source and row.method in self.methods and row.settings == settings
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table of the page, between `<!-- begin NAME -->` and `<!-- end NAME -->`."""
+
+    name: str
+    parts: tuple[Part, ...]
+    seeds: int = 3
+    kinds: tuple[str, ...] = KINDS
+
+
+def _ablation(method: str, *overrides: str) -> tuple[Part, ...]:
+    """A method as it is, then with one option changed at a time."""
+    whole = Part("nlp7", (method,))
+    return (whole, *(Part("nlp7", (method,), (override,)) for override in overrides))
+
+
+OF_INTENTS = ("frozen", "frozen-layers", "auto")
+OF_NLP7 = (
+    *("frozen", "frozen-layers", "auto", "auto-joined"),
+    *("q-tuning-open", "layer-grouped-open", "sequential-open"),
+)
+Q_TUNING_PARTS = (
+    *("q_tuning.reweighing=false", "q_tuning.shared_rows=0", "q_tuning.retention=0.1"),
+    *("q_tuning.reparameterise=true", "q_tuning.eviction=merge", "q_tuning.capacity=2"),
+)
+LAYER_GROUP_PARTS = (
+    *("layer_grouped.groups=1", "layer_grouped.groups=3"),
+    *("layer_grouped.generator=false", "layer_grouped.position=0"),
+)
+SECTIONS = (
+    Section("intents", tuple(Part(source, OF_INTENTS) for source in ("clinc150", "banking77"))),
+    Section("nlp7", (Part("nlp7", OF_NLP7),)),
+    Section("mixed", (Part("mixed", ("frozen", "auto")),)),
+    Section(
+        "ablations",
+        _ablation("q-tuning-open", *Q_TUNING_PARTS)
+        + _ablation("layer-grouped-open", *LAYER_GROUP_PARTS),
+        seeds=1,
+        kinds=("final",),
+    ),
+)
+
+
+def chosen(names: Sequence[str]) -> list[Section]:
+    """The sections of these names, all where there are none. Raises BadParameter."""
+    known = {section.name: section for section in SECTIONS}
+    for name in names:
+        if name not in known:
+            raise click.BadParameter(f"{name!r} is none of {', '.join(known)}", param_hint="--only")
+    return [known[name] for name in names] or list(SECTIONS)
+
+
+def measure(section: Section, data: Path, path: Path, *, seeds: int | None, threads: int) -> None:
+    """Run what `path` lacks of a section; rows are added to it one by one."""
+    runs = [(part, part.run(data)) for part in section.parts]
+    for part, run in runs:
+        check(run, part.methods)
+    done = Results(path)
+    for part, run in runs:
+        numbers = range(section.seeds if seeds is None else seeds)
+        run_missing(run, done, seeds=numbers, methods=part.methods, threads=threads)
+
+
+def write(section: Section, path: Path, docs: Path) -> None:
+    """Put the table of a section's rows into the page, and its pictures beside it."""
+    stored = read_rows(path)
+    rows = [
+        row
+        for part in section.parts
+        for method in part.methods
+        for row in stored
+        if row.method == method and part.owns(row)
+    ]
+    page = docs / PAGE
+    page.write_text(between(page.read_text(), section.name, markdown(rows)))
+    draw_all(rows, docs / "images", f"{section.name}-", section.kinds)
+
+
+def between(text: str, name: str, content: str) -> str:
+    """`text` with what its markers of `name` enclose replaced. Raises ClickException."""
+    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+    before, opened, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not opened or not closed:
+        raise click.ClickException(f"{PAGE} needs the lines {begin!r} and {end!r}, in this order")
+    return f"{before}{begin}\n\n{content}\n\n{end}{after}"
