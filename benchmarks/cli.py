@@ -68,6 +68,9 @@ def bench() -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Also draw them into this folder (PNG; needs matplotlib).",
 )
+@click.option(
+    "--hindsight", is_flag=True, help="Also judge the gate: every candidate by the test rows."
+)
 def stream(
     data: tuple[Path, ...],
     named: tuple[str, ...],
@@ -84,13 +87,16 @@ def stream(
     threads: int,
     json_path: Path | None,
     plot: Path | None,
+    hindsight: bool,
 ) -> None:
     """Learn a stream of tasks through the real learner and store, and print a table."""
     from benchmarks.stream_report import Run, run_all
 
     short = {"gate.mode": gate, "head.kind": head}
     overrides += tuple(f"{name}={value}" for name, value in short.items() if value is not None)
-    run = Run(data, named, tasks, shots, backbone, max_length, prompted_layers, overrides)
+    run = Run(
+        data, named, tasks, shots, backbone, max_length, prompted_layers, overrides, hindsight
+    )
     rows = run_all(run, seeds=range(seeds), methods=methods, threads=threads, json_path=json_path)
     if plot is not None:
         _draw(rows, plot)

@@ -19,18 +19,33 @@ class Results:
         self._path = path
         self.rows = [] if path is None or not path.exists() else read_rows(path)
 
-    def has(self, stream: str, method: str, seed: int, settings: dict[str, Any]) -> bool:
-        """Whether that row is there."""
+    def has(
+        self,
+        stream: str,
+        method: str,
+        seed: int,
+        settings: dict[str, Any],
+        *,
+        hindsight: bool = False,
+    ) -> bool:
+        """Whether that row is there, and where hindsight is wanted, with it."""
         wanted = (stream, method, seed, settings)
-        return any((r.stream, r.method, r.seed, r.settings) == wanted for r in self.rows)
+        return any(
+            _key(r) == wanted and not (hindsight and r.hindsight is None and r.versions)
+            for r in self.rows
+        )
 
     def add(self, row: Row) -> None:
-        """Keep a finished row."""
-        self.rows.append(row)
+        """Keep a finished row, in place of one of the same run."""
+        self.rows = [*(r for r in self.rows if _key(r) != _key(row)), row]
         if self._path is not None:
             content = {"rows": [r.as_json() for r in self.rows]}
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._path.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+
+
+def _key(row: Row) -> tuple[str, str, int, dict[str, Any]]:
+    return row.stream, row.method, row.seed, row.settings
 
 
 def read_rows(path: Path) -> list[Row]:

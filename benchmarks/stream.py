@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import pairwise
@@ -16,6 +16,7 @@ import numpy as np
 
 from backbones import TrainableBackbone
 from benchmarks.examiner import Examiner
+from benchmarks.hindsight import as_json, look_back
 from benchmarks.measures import (
     average_incremental_accuracy,
     backward_transfer,
@@ -54,6 +55,8 @@ class Row:
     accuracy_matrix: list[list[float | None]] = field(repr=False)
     settings: dict[str, Any] = field(default_factory=dict)
     """What else the run was told, as `--json` needs it to tell runs apart."""
+    hindsight: dict[str, Any] | None = None
+    """With `--hindsight`: right and wrong decisions of the gate, by the test rows."""
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -69,8 +72,12 @@ def run_stream(
     emit: Callable[[Event], None],
     examined: Callable[[int], None] = lambda rows: None,
     learnt: Callable[[StreamTask], None] = lambda task: None,
+    hindsight: bool = False,
 ) -> Row:
-    """Learn a stream task by task in a store of its own and examine what is live after each."""
+    """Learn a stream task by task in a store of its own and examine what is live after each.
+
+    hindsight: at the end, also judge every candidate by the test rows.
+    """
     with tempfile.TemporaryDirectory(prefix="perennial-bench-") as folder:
         store = Store.open(folder)
         learner = build_learner(store, backbone, config, emit=emit)
@@ -90,7 +97,11 @@ def run_stream(
             unnamed[: j + 1, j] = list(marks.unnamed.values())
             named[: j + 1, j] = list(marks.named.values())
             learnt(task)
-        return _row(stream, variant, store, unnamed, named, cpu, sizes)
+        row = _row(stream, variant, store, unnamed, named, cpu, sizes)
+        if not hindsight:
+            return row
+        verdicts = look_back(store, examiner, stream.tasks)
+        return replace(row, hindsight=as_json(verdicts))
 
 
 def as_batch(task: StreamTask) -> Batch:

@@ -18,7 +18,7 @@ from benchmarks.overrides import BadOverride, learner_config
 from benchmarks.results import Results
 from benchmarks.stream import Row, run_stream
 from benchmarks.streams import Dataset, Stream, UnknownDataset
-from benchmarks.tables import HEADINGS, markdown, summarise
+from benchmarks.tables import HEADINGS, caption, markdown, summarise
 from learner.config import LearnerConfig
 from learner.events import Event
 
@@ -35,6 +35,7 @@ class Run:
     max_length: int
     prompted_layers: int | None
     overrides: tuple[str, ...]
+    hindsight: bool = False
 
     def streams(self, seed: int) -> list[Stream]:
         """Every stream of the run. Raises UnknownDataset."""
@@ -84,11 +85,11 @@ def run_missing(
     for seed in seeds:
         for stream in run.streams(seed):
             for method in methods:
-                if not done.has(stream.name, method, seed, settings):
+                if not done.has(stream.name, method, seed, settings, hindsight=run.hindsight):
                     title = f"{stream.name} · {method} · seed {seed}"
                     config = learner_config(method, seed, run.overrides)
                     with _Bars(console, title, len(stream.tasks)) as bars:
-                        row = _learn(stream, method, config, encoder, bars)
+                        row = _learn(stream, method, config, encoder, bars, run.hindsight)
                     done.add(replace(row, settings=settings))
 
 
@@ -107,7 +108,12 @@ def check(run: Run, methods: Sequence[str]) -> None:
 
 
 def _learn(
-    stream: Stream, method: str, config: LearnerConfig, encoder: TrainableBackbone, bars: _Bars
+    stream: Stream,
+    method: str,
+    config: LearnerConfig,
+    encoder: TrainableBackbone,
+    bars: _Bars,
+    hindsight: bool,
 ) -> Row:
     return run_stream(
         stream,
@@ -117,6 +123,7 @@ def _learn(
         emit=bars.event,
         examined=bars.examined,
         learnt=lambda task: bars.learnt(),
+        hindsight=hindsight,
     )
 
 
@@ -165,3 +172,5 @@ def _print(rows: Sequence[Row]) -> None:
     for line in summarise(rows):
         table.add_row(*line)
     console.print(table)
+    for line in caption(rows):
+        console.print(line)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import orjson
 
+from benchmarks.hindsight import OUTCOMES
 from benchmarks.measures import spread
 from benchmarks.stream import Row
 
@@ -41,9 +42,20 @@ def grouped(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The same as a Markdown table."""
+    """The same as a Markdown table, and below it what hindsight says of the gate."""
     lines = [HEADINGS, tuple("-" for _ in HEADINGS), *summarise(rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n\n".join((table, *caption(rows)))
+
+
+def caption(rows: Sequence[Row]) -> list[str]:
+    """A line for each method that was run with hindsight: the gate's decisions by test rows."""
+    lines = []
+    for of in grouped([row for row in rows if row.hindsight is not None]):
+        counts = {name: sum((row.hindsight or {})[name] for row in of) for name in OUTCOMES}
+        said = ", ".join(f"{count} {name}" for name, count in counts.items())
+        lines.append(f"{of[0].stream}, {label(of[0])}: by the test rows the gate made {said}.")
+    return lines
 
 
 def label(row: Row) -> str:

@@ -79,6 +79,26 @@ def test_rows_of_other_settings_stand_beside_one_another(
     assert "| frozen head.kind=lda |" in result.output
 
 
+def test_hindsight_judges_every_candidate_and_fills_in_rows_without(
+    tmp_path: Path, data: Path, tiny_folder: Path
+) -> None:
+    out = tmp_path / "rows.json"
+    arguments = ["stream", "--data", data, "--tasks", 2, "--shots", 4, "--seeds", 1]
+    arguments += ["--method", "sequential-open", "--backbone", tiny_folder, "--json", out]
+    for option in ("sequential.epochs=1", "head.kind=lda", "head.views=last"):
+        arguments += ["--set", option]
+    assert bench(*arguments).exit_code == 0
+    result = bench(*arguments, "--hindsight")
+    assert result.exit_code == 0, result.output
+    (row,) = orjson.loads(out.read_bytes())["rows"]
+    found = row["hindsight"]
+    assert len(found["verdicts"]) == 2
+    assert all(verdict["accepted"] for verdict in found["verdicts"])
+    assert found["right accepts"] + found["wrong accepts"] == 2
+    assert found["verdicts"][-1]["accuracy"] == pytest.approx(row["final_accuracy"])
+    assert "right accepts" in result.output
+
+
 def test_rows_of_an_older_version_are_refused(
     tmp_path: Path, data: Path, tiny_folder: Path
 ) -> None:
