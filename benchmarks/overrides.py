@@ -23,8 +23,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
 """Variants with options of their own. frozen: the plain flat head on the last layer's features,
 frozen-layers: the head that learners have by default; auto-joined: pairs never seen apart;
 auto-closed: domains and their router without a prompt."""
+JOINT = "joint-finetune"
+"""No learner of the product: the whole backbone fine-tuned on all tasks at once."""
 _OPENED = (f"{name}{OPEN}" for name in METHODS if name != "frozen")
-VARIANTS = tuple(dict.fromkeys((*METHODS, *_OPENED, *SETTINGS)))
+VARIANTS = tuple(dict.fromkeys((*METHODS, *_OPENED, *SETTINGS, JOINT)))
 """What `--method` may name."""
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from benchmarks.named_streams import INTENT_SHOTS, INTENTS, NAMED
+from benchmarks.overrides import JOINT
 from benchmarks.results import Results, read_rows
 from benchmarks.stream import Row
 from benchmarks.stream_plot import KINDS, draw_all
@@ -65,7 +66,7 @@ def _ablation(method: str, *overrides: str) -> tuple[Part, ...]:
 OF_INTENTS = ("frozen", "frozen-layers", "auto")
 OF_NLP7 = (
     *("frozen", "frozen-layers", "auto", "auto-joined"),
-    *("q-tuning-open", "layer-grouped-open", "sequential-open"),
+    *("q-tuning-open", "layer-grouped-open", "sequential-open", JOINT),
 )
 Q_TUNING_PARTS = (
     *("q_tuning.reweighing=false", "q_tuning.shared_rows=0", "q_tuning.retention=0.1"),

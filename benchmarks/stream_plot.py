@@ -59,6 +59,8 @@ def accuracy_over_tasks(row: Row) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def _over_time(stream: str, rows: Sequence[Row]) -> Figure:
+    from matplotlib.ticker import MaxNLocator
+
     figure, axes = _axes((7.5, 3.8))
     tasks = max(len(row.accuracy_matrix) for row in rows)
     for colour, of in _coloured(rows):
@@ -73,7 +75,7 @@ def _over_time(stream: str, rows: Sequence[Row]) -> Figure:
             wide = lines.std(axis=0, ddof=1)
             axes.fill_between(steps, mean - wide, mean + wide, color=colour, alpha=0.15, lw=0)
     axes.set_xlim(1 - 0.1, tasks + 0.1)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("tasks learnt")
     axes.set_ylabel("accuracy, no task named, %")
     axes.grid(axis="y", color=FAINT, linewidth=0.8)

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from backbones import TrainableBackbone, load
 from benchmarks.named_streams import NAMED
-from benchmarks.overrides import BadOverride, learner_config
+from benchmarks.overrides import JOINT, BadOverride, learner_config
 from benchmarks.results import Results
 from benchmarks.stream import Row, run_stream
 from benchmarks.streams import Dataset, Stream, UnknownDataset
@@ -86,10 +86,7 @@ def run_missing(
         for stream in run.streams(seed):
             for method in methods:
                 if not done.has(stream.name, method, seed, settings, hindsight=run.hindsight):
-                    title = f"{stream.name} · {method} · seed {seed}"
-                    config = learner_config(method, seed, run.overrides)
-                    with _Bars(console, title, len(stream.tasks)) as bars:
-                        row = _learn(stream, method, config, encoder, bars, run.hindsight)
+                    row = _row(run, stream, method, encoder, console)
                     done.add(replace(row, settings=settings))
 
 
@@ -99,12 +96,27 @@ def check(run: Run, methods: Sequence[str]) -> None:
         raise click.UsageError("--stream takes one --data: the folder of all data sets")
     try:
         for method in methods:
-            learner_config(method, 0, run.overrides)
+            if method != JOINT:
+                learner_config(method, 0, run.overrides)
         run.streams(0)
     except BadOverride as error:
         raise click.BadParameter(str(error), param_hint="--set") from error
     except UnknownDataset as error:
         raise click.BadParameter(str(error), param_hint="--data") from error
+
+
+def _row(
+    run: Run, stream: Stream, method: str, encoder: TrainableBackbone, console: Console
+) -> Row:
+    title = f"{stream.name} · {method} · seed {stream.seed}"
+    if method == JOINT:
+        from benchmarks.joint import run_joint
+
+        with _Bars(console, title, len(stream.tasks)) as bars:
+            return run_joint(stream, run.backbone, run.max_length, bars.share)
+    config = learner_config(method, stream.seed, run.overrides)
+    with _Bars(console, title, len(stream.tasks)) as bars:
+        return _learn(stream, method, config, encoder, bars, run.hindsight)
 
 
 def _learn(
@@ -156,6 +168,10 @@ class _Bars:
     def examined(self, rows: int) -> None:
         self._now("examining")
 
+    def share(self, doing: str, share: float) -> None:
+        """Of a method that learns all tasks at once: how much of a phase is done."""
+        self._progress.update(self._tasks, total=1.0, completed=round(share, 2), now=doing)
+
     def learnt(self) -> None:
         self._progress.advance(self._tasks)
 
@@ -172,5 +188,5 @@ def _print(rows: Sequence[Row]) -> None:
     for line in summarise(rows):
         table.add_row(*line)
     console.print(table)
-    for line in caption(rows):
-        console.print(line)
+    for said in caption(rows):
+        console.print(said)
