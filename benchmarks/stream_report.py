@@ -98,6 +98,8 @@ def check(run: Run, methods: Sequence[str]) -> None:
         for method in methods:
             if method != JOINT:
                 learner_config(method, 0, run.overrides)
+            elif run.overrides:
+                raise BadOverride(f"{JOINT} has no options of the learner, got {run.overrides}")
         run.streams(0)
     except BadOverride as error:
         raise click.BadParameter(str(error), param_hint="--set") from error
