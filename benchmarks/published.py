@@ -19,13 +19,18 @@ from benchmarks.tables import markdown
 PAGE = "benchmarks.md"
 
 
+SHORT, SHORTEST = 96, 48
+"""Tokens of the texts of nlp7, for the tables and for the ablations: what an hour allows."""
+
+
 @dataclass(frozen=True)
 class Part:
-    """Methods on one stream. source: a named stream or an intent data set."""
+    """Methods on one stream. source: a named stream or an intent data set; max_length: tokens."""
 
     source: str
     methods: tuple[str, ...]
     overrides: tuple[str, ...] = ()
+    max_length: int = 256
 
     def run(self, data: Path) -> Run:
         """The same as `bench stream` takes it; data: the folder above all data sets."""
@@ -36,7 +41,7 @@ class Part:
             tasks=INTENTS.get(self.source, 1),
             shots=INTENT_SHOTS,
             backbone="minilm",
-            max_length=256,
+            max_length=self.max_length,
             prompted_layers=None,
             overrides=self.overrides,
         )
@@ -59,8 +64,11 @@ class Section:
 
 def _ablation(method: str, *overrides: str) -> tuple[Part, ...]:
     """A method as it is, then with one option changed at a time."""
-    whole = Part("nlp7", (method,))
-    return (whole, *(Part("nlp7", (method,), (override,)) for override in overrides))
+    whole = Part("nlp7", (method,), max_length=SHORTEST)
+    return (
+        whole,
+        *(Part("nlp7", (method,), (override,), max_length=SHORTEST) for override in overrides),
+    )
 
 
 OF_INTENTS = ("frozen", "frozen-layers", "auto")
@@ -78,8 +86,8 @@ LAYER_GROUP_PARTS = (
 )
 SECTIONS = (
     Section("intents", tuple(Part(source, OF_INTENTS) for source in ("clinc150", "banking77"))),
-    Section("nlp7", (Part("nlp7", OF_NLP7),)),
-    Section("mixed", (Part("mixed", ("frozen", "auto")),)),
+    Section("nlp7", (Part("nlp7", OF_NLP7, max_length=SHORT),)),
+    Section("mixed", (Part("mixed", ("frozen", "frozen-layers", "auto"), max_length=SHORT),)),
     Section(
         "ablations",
         _ablation("q-tuning-open", *Q_TUNING_PARTS)

@@ -18,9 +18,10 @@ class Domain:
     """Tasks in order of arrival; the head's columns are their classes in that order.
 
     name: that of the task that opened it, or `ALL`.
-    prompt: what its inputs are seen under; None: nothing, the plain backbone. taught: the tasks
-    whose rows trained it. cooling: the temperature that heads under it need on rows that it was not
-    trained on; None: such rows are held out, and heads are calibrated on them.
+    prompt: what its inputs are seen under; None: nothing, the plain backbone.
+    taught: the tasks whose rows it may have been trained on: those of the domain when it was.
+    cooling: the temperature that heads under it need on rows that it was not trained on; None:
+    such rows are held out, and heads are calibrated on them.
     head: None where it has to be fitted anew; `fitted` then says how the last one was chosen.
     statistics: of every example ever learnt, on the last layer's features under the prompt.
     """

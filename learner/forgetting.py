@@ -52,7 +52,8 @@ def _without(knowledge: Knowledge, domain: Domain, task: str) -> Domain:
         return domain
     tasks = tuple(name for name in domain.tasks if name != task)
     statistics = _statistics_without(knowledge, domain, task) if tasks else None
-    return replace(domain.stale(), tasks=tasks, statistics=statistics, fitted=None)
+    name = tasks[0] if tasks and domain.name == task else domain.name
+    return replace(domain.stale(), name=name, tasks=tasks, statistics=statistics, fitted=None)
 
 
 def _statistics_without(knowledge: Knowledge, domain: Domain, task: str) -> ClassStatistics | None:
@@ -82,5 +83,6 @@ def _without_prompts(knowledge: Knowledge, domain: Domain) -> Knowledge:
         statistics_of(name, tasks[name].examples.rows, tasks[name].plain.features)
         for name in domain.tasks
     ]
-    bare = replace(domain.stale(), prompt=None, statistics=sum(plain[1:], plain[0]), fitted=None)
-    return replace(knowledge, tasks=tasks).with_domain(bare)
+    bare = replace(domain.stale(), prompt=None, taught=(), cooling=None, fitted=None)
+    counted = replace(bare, statistics=sum(plain[1:], plain[0]))
+    return replace(knowledge, tasks=tasks).with_domain(counted)

@@ -299,8 +299,7 @@ def accept(
     knowledge = decision.expressed
     if decision.choice == "candidate":
         domain = knowledge.domain_of(decision.task)
-        taught = tuple(dict.fromkeys((*domain.taught, decision.task)))
-        knowledge = knowledge.with_domain(replace(domain, taught=taught))
+        knowledge = knowledge.with_domain(replace(domain, taught=domain.tasks))
     if decision.prompt_accepted:
         known = replace(
             knowledge.tasks[decision.task],
@@ -323,7 +322,14 @@ def as_candidate(knowledge: Knowledge, decision: Decision) -> Knowledge:
     domain = next(d for d in knowledge.domains if d.name == decision.domain)
     last = decision.trial or decision.screening
     assert last is not None, "a candidate was tried"
-    refused = replace(domain.stale(), prompt=decision.candidate, head=last.head, statistics=None)
+    refused = replace(
+        domain.stale(),
+        prompt=decision.candidate,
+        taught=domain.tasks,
+        cooling=last.temperature if decision.prompt is None else None,
+        head=last.head,
+        statistics=None,
+    )
     tasks = {
         name: replace(task, upper=None) if name in domain.tasks else task
         for name, task in knowledge.tasks.items()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 
 from backbones import Input, Prefix
 from backbones.text.backbone import TorchTextBackbone
@@ -144,10 +143,6 @@ def test_a_refused_candidate_stays_one_and_is_completed_once_promoted(
     assert answer(store, tiny, text("refund")) == "mail/refund"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="as_candidate leaves `taught` as it was, so what a promoted prompt saw is not recorded",
-)
 def test_forgetting_drops_a_promoted_prompt_that_saw_the_task(
     store: Store, learner_on: MakeLearner
 ) -> None:
@@ -161,9 +156,6 @@ def test_forgetting_drops_a_promoted_prompt_that_saw_the_task(
     assert known(store).domain_of("mail").prompt is None
 
 
-@pytest.mark.xfail(
-    strict=True, reason="as_candidate drops the trial's temperature: `cooling` is not recorded"
-)
 def test_a_promoted_prompt_brings_its_temperature(store: Store, learner_on: MakeLearner) -> None:
     learner = learner_on(store, auto("closed"))
     teach(learner, store, mail())
@@ -230,10 +222,6 @@ def test_a_domain_that_is_parted_later_is_trained_alone(
     assert not np.array_equal(alone[1], shared)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="accept adds to `taught` though the prompt began anew, so it can never be adapted again",
-)
 def test_a_prompt_that_began_anew_was_taught_by_its_own_tasks_only(
     store: Store, learner_on: MakeLearner
 ) -> None:
@@ -257,10 +245,6 @@ def test_forgetting_drops_only_prompts_that_saw_the_task(
     assert list(known(store).tasks) == ["mail", "bank"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a lesson takes in rows of the domain's other tasks, `taught` names only the one task",
-)
 def test_forgetting_drops_a_prompt_that_was_trained_beside_the_task_s_rows(
     store: Store, learner_on: MakeLearner
 ) -> None:
@@ -271,10 +255,6 @@ def test_forgetting_drops_a_prompt_that_was_trained_beside_the_task_s_rows(
     assert known(store).domain_of("bank").prompt is None
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="_without_prompts leaves `cooling` and `taught`: heads are cooled for nought",
-)
 def test_a_domain_whose_prompt_was_dropped_is_neither_cooled_nor_taught(
     store: Store, learner_on: MakeLearner
 ) -> None:
@@ -286,9 +266,6 @@ def test_a_domain_whose_prompt_was_dropped_is_neither_cooled_nor_taught(
     assert (domain.taught, domain.cooling) == ((), None)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a domain keeps the name of a forgotten task, which then names two domains"
-)
 def test_a_forgotten_task_that_returns_elsewhere_names_no_second_domain(
     store: Store, learner_on: MakeLearner
 ) -> None:
