@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from benchmarks.compression_cli import consolidation, eviction
 from benchmarks.named_streams import NAMED
 from benchmarks.overrides import VARIANTS
+from benchmarks.peers.cli import peers
 
 if TYPE_CHECKING:
     from benchmarks.stream import Row
@@ -219,3 +221,7 @@ def _draw(rows: Sequence[Row], folder: Path) -> None:
 
     for path in draw_all(rows, folder):
         click.echo(f"drew {path}", err=True)
+
+
+for command in (eviction, consolidation, peers):
+    bench.add_command(command)
