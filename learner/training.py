@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from backbones import Description, Prefix, Preprocessed
+from backbones import Description, Prefix
 from learner.bound import within_bound
 from learner.config import LearnerConfig
 from learner.domain import Domain
 from learner.encoding import ExampleEncoder
-from learner.examples import KeptExample, pick_spread
 from learner.expression import express, see_own
 from learner.gate import GateConfig, Verdict
 from learner.heads import HeadConfig
 from learner.knowledge import Knowledge, TaskKnowledge, under
+from learner.lessons import lesson_of_domain, lesson_of_task
 from learner.methods.adapted import DomainPrompt, halves_of
-from learner.methods.base import Lesson, Method, MethodState, Progress
+from learner.methods.base import Method, MethodState, Progress
 from learner.refresh import refit
 from learner.rows import from_prefix
 from learner.trial import (
@@ -145,56 +144,8 @@ def train_prompt(
     report: Progress,
 ) -> MethodState:
     """The method's state after a lesson on one task. Raises what `report` raises."""
-    make = _lesson_of_domain if is_by_domain(method) else _lesson_of_task
+    make = lesson_of_domain if is_by_domain(method) else lesson_of_task
     return method.train(make(knowledge, task, encoder, config), state, encoder.backbone, report)
-
-
-def _lesson_of_task(
-    knowledge: Knowledge, task: str, encoder: ExampleEncoder, config: LearnerConfig
-) -> Lesson:
-    """One task's fit rows; of other tasks only what eviction may look at."""
-    known = knowledge.tasks[task]
-    fit = np.flatnonzero(~known.held_out)
-    labels, targets = np.unique(known.targets[fit], return_inverse=True)
-    rows = [known.examples.rows[i] for i in fit]
-    return Lesson(
-        task=task,
-        inputs=encoder.preprocess(rows),
-        labels=targets.astype(np.int64),
-        classes=len(labels),
-        lower=encoder.lower(rows),
-        memory=_memory(knowledge, task, encoder, config.memory_rows),
-        seed=_seed(config.seed, task, len(known.examples.rows)),
-    )
-
-
-def _lesson_of_domain(
-    knowledge: Knowledge, task: str, encoder: ExampleEncoder, config: LearnerConfig
-) -> Lesson:
-    """The task's rows and as many of the domain's other tasks, spread over their classes.
-
-    All classes of the domain compete, as they will when requests come. Rows alone in their class
-    are left out: they could be in one half only.
-    """
-    domain = knowledge.domain_of(task)
-    field = field_of(knowledge, domain.name).across()
-    own = [i for i, owner in enumerate(field.owners) if owner == task]
-    others = [
-        [i for i in np.flatnonzero(field.targets == c).tolist() if field.owners[i] != task]
-        for c in range(len(field.classes))
-    ]
-    chosen = sorted(own + pick_spread(others, len(own)))
-    labels, columns = np.unique(field.targets[chosen], return_inverse=True)
-    rows = [field.rows[i] for i in chosen]
-    return Lesson(
-        task=domain.name,
-        inputs=encoder.preprocess(rows),
-        labels=columns.astype(np.int64),
-        classes=len(labels),
-        lower=encoder.lower(rows),
-        seed=_seed(config.seed, task, len(field.rows)),
-        half=field.half[chosen],
-    )
 
 
 def decide(
@@ -351,25 +302,3 @@ def complete(knowledge: Knowledge, encoder: ExampleEncoder, config: LearnerConfi
         if domain.prompt is not None and missing:
             knowledge = express(knowledge, domain, domain.prompt, encoder)
     return refit(see_own(knowledge, encoder), config, encoder)
-
-
-def _memory(
-    knowledge: Knowledge, task: str, encoder: ExampleEncoder, budget: int
-) -> Preprocessed | None:
-    others: dict[str, list[KeptExample]] = {
-        name: list(known.examples.rows)
-        for name, known in sorted(knowledge.tasks.items())
-        if name != task
-    }
-    rows = [row for of_task in others.values() for row in of_task]
-    groups: list[list[int]] = []
-    for of_task in others.values():
-        start = sum(len(group) for group in groups)
-        groups.append(list(range(start, start + len(of_task))))
-    chosen = pick_spread(groups, budget)
-    return encoder.preprocess([rows[i] for i in chosen]) if chosen else None
-
-
-def _seed(seed: int, task: str, rows: int) -> int:
-    digest = hashlib.sha256(f"{seed}/{task}/{rows}".encode()).digest()
-    return int.from_bytes(digest[:4], "big")

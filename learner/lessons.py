@@ -1,0 +1,85 @@
+"""What a method is taught with: the rows of a lesson, chosen from what is known."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from backbones import Preprocessed
+from learner.config import LearnerConfig
+from learner.encoding import ExampleEncoder
+from learner.examples import KeptExample, pick_spread
+from learner.knowledge import Knowledge
+from learner.methods.base import Lesson
+from learner.trial import field_of
+
+
+def lesson_of_task(
+    knowledge: Knowledge, task: str, encoder: ExampleEncoder, config: LearnerConfig
+) -> Lesson:
+    """One task's fit rows; of other tasks only what eviction may look at."""
+    known = knowledge.tasks[task]
+    fit = np.flatnonzero(~known.held_out)
+    labels, targets = np.unique(known.targets[fit], return_inverse=True)
+    rows = [known.examples.rows[i] for i in fit]
+    return Lesson(
+        task=task,
+        inputs=encoder.preprocess(rows),
+        labels=targets.astype(np.int64),
+        classes=len(labels),
+        lower=encoder.lower(rows),
+        memory=_memory(knowledge, task, encoder, config.memory_rows),
+        seed=_seed(config.seed, task, len(known.examples.rows)),
+    )
+
+
+def lesson_of_domain(
+    knowledge: Knowledge, task: str, encoder: ExampleEncoder, config: LearnerConfig
+) -> Lesson:
+    """The task's rows and as many of the domain's other tasks, spread over their classes.
+
+    All classes of the domain compete, as they will when requests come. Rows alone in their class
+    are left out: they could be in one half only.
+    """
+    domain = knowledge.domain_of(task)
+    field = field_of(knowledge, domain.name).across()
+    own = [i for i, owner in enumerate(field.owners) if owner == task]
+    others = [
+        [i for i in np.flatnonzero(field.targets == c).tolist() if field.owners[i] != task]
+        for c in range(len(field.classes))
+    ]
+    chosen = sorted(own + pick_spread(others, len(own)))
+    labels, columns = np.unique(field.targets[chosen], return_inverse=True)
+    rows = [field.rows[i] for i in chosen]
+    return Lesson(
+        task=domain.name,
+        inputs=encoder.preprocess(rows),
+        labels=columns.astype(np.int64),
+        classes=len(labels),
+        lower=encoder.lower(rows),
+        seed=_seed(config.seed, task, len(field.rows)),
+        half=field.half[chosen],
+    )
+
+
+def _memory(
+    knowledge: Knowledge, task: str, encoder: ExampleEncoder, budget: int
+) -> Preprocessed | None:
+    others: dict[str, list[KeptExample]] = {
+        name: list(known.examples.rows)
+        for name, known in sorted(knowledge.tasks.items())
+        if name != task
+    }
+    rows = [row for of_task in others.values() for row in of_task]
+    groups: list[list[int]] = []
+    for of_task in others.values():
+        start = sum(len(group) for group in groups)
+        groups.append(list(range(start, start + len(of_task))))
+    chosen = pick_spread(groups, budget)
+    return encoder.preprocess([rows[i] for i in chosen]) if chosen else None
+
+
+def _seed(seed: int, task: str, rows: int) -> int:
+    digest = hashlib.sha256(f"{seed}/{task}/{rows}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")
