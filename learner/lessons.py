@@ -14,6 +14,9 @@ from learner.knowledge import Knowledge
 from learner.methods.base import Lesson
 from learner.trial import field_of
 
+REPLAYED = 2
+"""For so many rows of a task one of the domain's other tasks is trained along."""
+
 
 def lesson_of_task(
     knowledge: Knowledge, task: str, encoder: ExampleEncoder, config: LearnerConfig
@@ -37,7 +40,7 @@ def lesson_of_task(
 def lesson_of_domain(
     knowledge: Knowledge, task: str, encoder: ExampleEncoder, config: LearnerConfig
 ) -> Lesson:
-    """The task's rows and as many of the domain's other tasks, spread over their classes.
+    """The task's rows, and half as many of the domain's other tasks, spread over their classes.
 
     All classes of the domain compete, as they will when requests come. Rows alone in their class
     are left out: they could be in one half only.
@@ -49,7 +52,7 @@ def lesson_of_domain(
         [i for i in np.flatnonzero(field.targets == c).tolist() if field.owners[i] != task]
         for c in range(len(field.classes))
     ]
-    chosen = sorted(own + pick_spread(others, len(own)))
+    chosen = sorted(own + pick_spread(others, len(own) // REPLAYED))
     labels, columns = np.unique(field.targets[chosen], return_inverse=True)
     rows = [field.rows[i] for i in chosen]
     return Lesson(
