@@ -12,7 +12,16 @@ from learner.rows import Form
 
 LossName = Literal["auto", "crossfit", "cosine"]
 EvictionName = Literal[
-    "pca", "merge", "pca_raw", "pca_mean", "pca_rescaled", "fifo", "random", "merge_oldest", "none"
+    "pca",
+    "merge",
+    "merge_fit",
+    "pca_raw",
+    "pca_mean",
+    "pca_rescaled",
+    "fifo",
+    "random",
+    "merge_oldest",
+    "none",
 ]
 Combination = Literal["sum", "mean", "matched"]
 
@@ -192,9 +201,9 @@ class QTuningConfig(PromptConfig):
                 f"retention={self.retention} trains the shared prefix, but shared_rows=0 leaves "
                 "none: set shared_rows or retention=0"
             )
-        if self.form == "tokens" and self.eviction == "pca":
+        if self.form == "tokens" and self.eviction in ("pca", "merge_fit"):
             raise ValueError(
-                "eviction='pca' compresses attention over keys and values; "
+                f"eviction={self.eviction!r} compresses attention over keys and values; "
                 "form='tokens' has none: choose eviction='merge'"
             )
         return self
