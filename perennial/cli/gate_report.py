@@ -15,13 +15,13 @@ def gate_lines(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _judged(verdict: Mapping[str, Any]) -> str:
-    """For instance `aggregate protocol: refused, too few wins; accuracy: live 0.900, frozen 0.800`.
+    """For instance `(no task named) refused, not better; accuracy: live 0.900, frozen 0.800`.
 
     Only what the verdict holds.
     """
     told = "accepted" if verdict["accepted"] else "refused"
     if verdict.get("protocol"):
-        told = f"{verdict['protocol']} protocol: {told}"
+        told = f"({verdict['protocol']}) {told}"
     if verdict.get("task"):
         told = f"task {verdict['task']}: {told}"
     if verdict.get("reason"):

@@ -269,7 +269,7 @@ def test_a_version_shows_the_gate_report_in_lines(run: Run, server: SmallServer)
     said = run("versions", 8).stdout.splitlines()
     assert said[-2:] == [
         "gate: task mail: refused",
-        "  prompt: task protocol: refused, no gain; accuracy: live 0.900, candidate 0.875",
+        "  prompt: (task) refused, no gain; accuracy: live 0.900, candidate 0.875",
     ]
     assert json.loads(run("versions", 8, "--json").stdout)["gate"] == server.gate
 
