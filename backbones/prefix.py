@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,6 +56,11 @@ class Prefix:
     def length(self) -> int:
         """P, the number of rows; 0 for the empty prefix."""
         return int(self.keys_values.shape[3])
+
+    @property
+    def digest(self) -> str:
+        """Sha256 hex of its numbers: equal for prompts that act alike in every bit."""
+        return hashlib.sha256(self.keys_values.tobytes() + self.bias.tobytes()).hexdigest()
 
     @staticmethod
     def empty(description: Description) -> Prefix:

@@ -6,7 +6,6 @@ prompt alone, so it is encoded once for each prompt that the row is ever seen un
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -15,7 +14,7 @@ import numpy as np
 from backbones import FloatArray, Input, IntArray, Prefix, TrainableBackbone
 from backbones.lower import LowerStates
 from benchmarks.streams import StreamTask
-from learner.content import Content, class_id
+from learner.content import Content, class_id, labels_of, split_class
 from learner.heads.viewed import ViewedHead
 from learner.knowledge import under
 from learner.sight import Seen
@@ -76,11 +75,11 @@ class Examiner:
     def _named(self, task: StreamTask, content: Content, labels: Sequence[str]) -> float:
         rows = np.arange(len(labels))
         if task.name in content.heads:
-            own = tuple(label for label in content.labels if label.startswith(f"{task.name}/"))
+            own = labels_of([task.name], content.labels)
             seen = self._seen(task, content.prefixes[task.name], rows)
             return float(_right(content.heads[task.name], seen, own, labels).mean())
         domain = content.domains[content.index_of(task.name)]
-        columns = [c for c, name in enumerate(domain.labels) if name.startswith(f"{task.name}/")]
+        columns = [c for c, name in enumerate(domain.labels) if split_class(name)[0] == task.name]
         head = domain.head.restrict(columns)
         seen = self._seen(task, domain.prefix, rows)
         return float(_right(head, seen, [domain.labels[c] for c in columns], labels).mean())
@@ -98,7 +97,7 @@ class Examiner:
         plain = sight.plain.take(rows)
         if prefix is None:
             return plain
-        digest = hashlib.sha256(prefix.keys_values.tobytes() + prefix.bias.tobytes()).hexdigest()
+        digest = prefix.digest
         upper = sight.upper.get(digest)
         if upper is None:
             layers = self.backbone.description.prompted_layers

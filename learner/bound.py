@@ -6,18 +6,16 @@ stay apart for the router and keep heads of their own; they only share what they
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from backbones import Prefix
 from learner.config import LearnerConfig
 from learner.consolidation import consolidate, most_alike
 from learner.domain import Domain
 from learner.encoding import ExampleEncoder
-from learner.examples import KeptExample, pick_spread
+from learner.examples import KeptExample, spread_over
 from learner.expression import express
 from learner.knowledge import Knowledge
 from learner.methods.base import Progress
@@ -43,10 +41,10 @@ def within_bound(
 
 def _different(knowledge: Knowledge) -> list[list[Domain]]:
     """The domains of each prompt, in order."""
-    shared: dict[bytes, list[Domain]] = {}
+    shared: dict[str, list[Domain]] = {}
     for domain in knowledge.domains:
         if domain.prompt is not None:
-            shared.setdefault(_digest(domain.prompt), []).append(domain)
+            shared.setdefault(domain.prompt.digest, []).append(domain)
     return list(shared.values())
 
 
@@ -95,11 +93,4 @@ def _merged(
 def _sample(knowledge: Knowledge, domains: Sequence[Domain], budget: int) -> list[KeptExample]:
     """Kept examples spread evenly over the domains' tasks."""
     by_task = [knowledge.tasks[task].examples.rows for domain in domains for task in domain.tasks]
-    rows = [row for of_task in by_task for row in of_task]
-    ends = np.cumsum([len(of_task) for of_task in by_task]).tolist()
-    groups = [list(range(end - len(t), end)) for end, t in zip(ends, by_task, strict=True)]
-    return [rows[i] for i in pick_spread(groups, budget)]
-
-
-def _digest(prompt: Prefix) -> bytes:
-    return hashlib.sha256(prompt.keys_values.tobytes() + prompt.bias.tobytes()).digest()
+    return spread_over(by_task, budget)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -87,7 +88,7 @@ class Content:
         """The row under which the backbone is the plain model."""
         return len(self.domains) + len(self.prefixes)
 
-    @property
+    @cached_property
     def sees_apart(self) -> bool:
         """Whether any head looks at the two texts of a pair apart."""
         heads = [*(domain.head for domain in self.domains), *self.heads.values()]

@@ -106,6 +106,16 @@ def per_class_limit(classes: int, *, per_class: int, total: int, floor: int = 4)
     return max(floor, min(per_class, total // max(1, classes)))
 
 
+def spread_over(groups: Sequence[Sequence[KeptExample]], budget: int) -> list[KeptExample]:
+    """At most `budget` examples, in order, spread evenly over the groups they come from."""
+    rows = [row for group in groups for row in group]
+    places: list[range] = []
+    for group in groups:
+        start = places[-1].stop if places else 0
+        places.append(range(start, start + len(group)))
+    return [rows[i] for i in pick_spread(places, budget)]
+
+
 def pick_spread(groups: Iterable[Sequence[int]], budget: int) -> list[int]:
     """At most `budget` indices, taken round-robin from `groups` so that each is represented."""
     queues = [list(group) for group in groups if group]

@@ -9,7 +9,7 @@ import numpy as np
 from backbones import Preprocessed
 from learner.config import LearnerConfig
 from learner.encoding import ExampleEncoder
-from learner.examples import KeptExample, pick_spread
+from learner.examples import pick_spread, spread_over
 from learner.knowledge import Knowledge
 from learner.methods.base import Lesson
 from learner.trial import field_of
@@ -69,18 +69,11 @@ def lesson_of_domain(
 def _memory(
     knowledge: Knowledge, task: str, encoder: ExampleEncoder, budget: int
 ) -> Preprocessed | None:
-    others: dict[str, list[KeptExample]] = {
-        name: list(known.examples.rows)
-        for name, known in sorted(knowledge.tasks.items())
-        if name != task
-    }
-    rows = [row for of_task in others.values() for row in of_task]
-    groups: list[list[int]] = []
-    for of_task in others.values():
-        start = sum(len(group) for group in groups)
-        groups.append(list(range(start, start + len(of_task))))
-    chosen = pick_spread(groups, budget)
-    return encoder.preprocess([rows[i] for i in chosen]) if chosen else None
+    others = [
+        known.examples.rows for name, known in sorted(knowledge.tasks.items()) if name != task
+    ]
+    chosen = spread_over(others, budget)
+    return encoder.preprocess(chosen) if chosen else None
 
 
 def _seed(seed: int, task: str, rows: int) -> int:

@@ -30,6 +30,7 @@ from learner.trial import (
     field_of,
     field_of_task,
     screen,
+    screening_head,
     try_prompt,
 )
 
@@ -198,9 +199,8 @@ def _decide_across(
 
     screening = None
     if len(field.rows) > SCREENED_ABOVE * config.gate.rows:
-        simple = replace(config.head, kind="ridge", views="last")
         sample = field.sample_across(config.gate.rows)
-        screening = judged(sample, simple, config.gate.for_screening)
+        screening = judged(sample, screening_head(config.head), config.gate.for_screening)
         if _is_hopeless(screening, domain):
             return Decision(
                 task, domain.name, state, candidate, "live", knowledge, screening, None, None
@@ -270,7 +270,7 @@ def as_candidate(knowledge: Knowledge, decision: Decision) -> Knowledge:
     every kept example for something that will hardly ever serve would make training dearer with
     every task.
     """
-    domain = next(d for d in knowledge.domains if d.name == decision.domain)
+    domain = knowledge.domain_of(decision.task)
     last = decision.trial or decision.screening
     assert last is not None, "a candidate was tried"
     refused = replace(

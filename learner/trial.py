@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backbones import Prefix
-from learner.arrays import IntArray
+from learner.arrays import FloatArray, IntArray
 from learner.domains.rows import halves
 from learner.encoding import ExampleEncoder
 from learner.examples import KeptExample, pick_spread
@@ -147,14 +147,15 @@ def try_prompt(
 def screen(
     field: Field, candidate: Prefix, encoder: ExampleEncoder, head: HeadConfig, gate: GateConfig
 ) -> Trial:
-    """A cheap trial on a sample, at the looser level.
-
-    Every contender gets a ridge head on the last layer: choosing would cost more with every class.
-    """
+    """A cheap trial on a sample, at the looser level and with simple heads."""
     sample = field.sample(gate.rows)
     seen = under(sample.plain, encoder.upper(sample.rows, candidate))
-    simple = replace(head, kind="ridge", views="last")
-    return compare(sample, seen, simple, gate.for_screening, "no task named")
+    return compare(sample, seen, screening_head(head), gate.for_screening, "no task named")
+
+
+def screening_head(head: HeadConfig) -> HeadConfig:
+    """Ridge on the last layer for every contender: choosing would cost more with every class."""
+    return replace(head, kind="ridge", views="last")
 
 
 def compare(
@@ -201,9 +202,7 @@ def _answer_across(
         under_half = seen[number]
         heads.append(fit_viewed(under_half.take(fit), field.targets[fit], field.classes, head).head)
         scores[asked] = heads[-1].log_posteriors(under_half.take(asked))
-    temperature = fit_temperature(scores, field.targets)
-    cooled = log_softmax(scores / np.float32(temperature))
-    return heads[0], Answered.of(cooled, field.targets), temperature
+    return heads[0], *_cooled(scores, field.targets)
 
 
 def _answer(field: Field, seen: Seen, head: HeadConfig) -> tuple[ViewedHead, Answered]:
@@ -218,5 +217,10 @@ def _answer(field: Field, seen: Seen, head: HeadConfig) -> tuple[ViewedHead, Ans
     if not held.any():
         return fitted, Answered(np.zeros(0), np.zeros(0, dtype=bool))
     scores, targets = fitted.log_posteriors(seen.take(np.flatnonzero(held))), field.targets[held]
-    cooled = log_softmax(scores / np.float32(fit_temperature(scores, targets)))
-    return fitted, Answered.of(cooled, targets)
+    return fitted, _cooled(scores, targets)[0]
+
+
+def _cooled(scores: FloatArray, targets: IntArray) -> tuple[Answered, float]:
+    """Answers at the temperature that suits them, and that temperature."""
+    temperature = fit_temperature(scores, targets)
+    return Answered.of(log_softmax(scores / np.float32(temperature)), targets), temperature
