@@ -61,8 +61,8 @@ class SingleTask:
         test = {(text, label) for s in seeds for text, label in s["test"]}
         return cls(name, tuple(sorted(train)), tuple(sorted(test - train)))
 
-    def deal(self, *, shots: int, seed: int) -> StreamTask:
-        """`shots` training rows a class by seed, and at most `TEST_ROWS` test rows."""
+    def deal(self, *, shots: int, seed: int, tests: int = TEST_ROWS) -> StreamTask:
+        """`shots` training rows a class by seed, and at most `tests` test rows."""
         rng = random.Random(seed * 7 + 1)
         train: list[Row] = []
         for label in sorted({label for _, label in self.train}):
@@ -72,7 +72,7 @@ class SingleTask:
         rng.shuffle(train)
         test = list(self.test)
         random.Random(TEST_SEED).shuffle(test)
-        examples = [self._example(row) for row in (*train, *test[:TEST_ROWS])]
+        examples = [self._example(row) for row in (*train, *test[:tests])]
         cut = len(train)
         return StreamTask(self.name, tuple(examples[:cut]), tuple(examples[cut:]), self.name)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.cl_tasks import SingleTask
+from benchmarks.cl_tasks import TEST_ROWS, SingleTask
 from benchmarks.streams import Dataset, Stream, StreamTask
 
 NLP7 = ("SST-2", "QQP", "RTE", "agnews", "amazon", "yahoo", "WiC")
@@ -18,6 +18,8 @@ CL_ORDER = (
 """Order 4 of the CL benchmark's 15 tasks; IMDB, Yelp and MultiRC lack test rows here."""
 SHOTS = 64
 FEWER_SHOTS = {"yahoo": 32}
+HALF_TESTS = 150
+"""Test rows a task of `nlp7-half`."""
 INTENT_SHOTS = 16
 INTENTS = {"banking77": 7, "clinc150": 10}
 """Tasks that each intent data set is dealt into."""
@@ -26,6 +28,12 @@ INTENTS = {"banking77": 7, "clinc150": 10}
 def nlp7(data: Path, seed: int) -> Stream:
     """Sentiment, paraphrase, entailment, topics, stars, questions and word sense."""
     return Stream("nlp7", seed, _shuffled(_single_tasks(data, NLP7, seed), seed))
+
+
+def nlp7_half(data: Path, seed: int) -> Stream:
+    """nlp7 with half of its shots and fewer test rows: for the many rows of an ablation."""
+    tasks = _single_tasks(data, NLP7, seed, halved=2, tests=HALF_TESTS)
+    return Stream("nlp7-half", seed, _shuffled(tasks, seed))
 
 
 def mixed(data: Path, seed: int) -> Stream:
@@ -42,13 +50,22 @@ def cl12(data: Path, seed: int) -> Stream:
     return Stream("cl12", seed, tuple(_single_tasks(data, CL_ORDER, seed)))
 
 
-NAMED: dict[str, Callable[[Path, int], Stream]] = {"nlp7": nlp7, "mixed": mixed, "cl12": cl12}
+NAMED: dict[str, Callable[[Path, int], Stream]] = {
+    "nlp7": nlp7,
+    "nlp7-half": nlp7_half,
+    "mixed": mixed,
+    "cl12": cl12,
+}
 """What `--stream` may name: from the folder of all data and a seed to the stream."""
 
 
-def _single_tasks(data: Path, names: Sequence[str], seed: int) -> list[StreamTask]:
+def _single_tasks(
+    data: Path, names: Sequence[str], seed: int, *, halved: int = 1, tests: int = TEST_ROWS
+) -> list[StreamTask]:
+    """Every named task, its shots divided by `halved`."""
+    shots = {name: FEWER_SHOTS.get(name, SHOTS) // halved for name in names}
     return [
-        SingleTask.load(data, name).deal(shots=FEWER_SHOTS.get(name, SHOTS), seed=seed)
+        SingleTask.load(data, name).deal(shots=shots[name], seed=seed, tests=tests)
         for name in names
     ]
 

@@ -1,4 +1,4 @@
-"""`merge`: Ward merging of each head's rows with a log-count bias; needs no data (METHODS §2b)."""
+"""`merge`: Ward merging of each head's rows by the attention they draw; needs no data."""
 
 from __future__ import annotations
 
@@ -9,29 +9,49 @@ from learner.eviction.base import Evicted, EvictionContext, require_keep
 from learner.rows import Rows
 
 Array = NDArray[np.float64]
+QUERY_VARIANCE = 2.0
+"""σ², the mean square of a query's component. MiniLM's are 1.3 to 1.5; an error at 30 of 70 rows
+changes by a tenth between 2 and 4 (docs/eviction.md)."""
 LIGHTEST = 1e-30
-"""Stands for a weight of 0, so that two padding rows have a mean."""
+"""Stands for a weight of 0, so that two padding rows have a mean; the heaviest row weighs 1."""
 
 
 def merge(rows: Rows, keep: int, context: EvictionContext) -> Evicted:
     """Merge each head's closest rows until `keep` are left.
 
-    A row stands for w = eᵇ rows. Again and again the pair with the smallest
-    w_i w_j/(w_i+w_j)·‖x_i−x_j‖², x = [k; v], becomes its weighted mean with weight w_i + w_j; so
-    Σ eᵇ of a head never changes. Heads merge different rows: tying them costs five times the
-    error, leaving the bias out six times.
+    For queries q ~ N(0, σ²I) a row draws the attention mass t = E exp(q·k/√d + b) = exp(b +
+    σ²‖k‖²/2d), and E q exp(q·k/√d + b) = t σ²k/√d. Again and again the pair with the smallest
+    t_i t_j/(t_i+t_j)·‖x_i−x_j‖², x = [k; v], becomes its mean weighted by t, of mass t_i + t_j.
+    So Σ t, Σ t k and Σ t v of a head never change: what its rows add to the attention's
+    denominator and numerator is kept in the mean. Heads merge different rows: tying them costs
+    five times the error; σ² = 0, a plain count of rows, twice.
     """
     require_keep(keep)
     if keep >= len(rows):
         return Evicted(rows, "merge")
     layers, parts, heads, count, width = rows.values.shape
     points = np.moveaxis(rows.values, 1, 3).reshape(layers * heads, count, parts * width)
-    weights = np.maximum(np.exp(rows.bias.astype(np.float64)), LIGHTEST)
-    merged, mass = ward(points.astype(np.float64), weights.reshape(-1, count), keep)
+    points = points.astype(np.float64)
+    keys = slice(width if rows.form == "keys_values" else 0)
+    log_mass = rows.bias.reshape(-1, count) + drawn(points[..., keys], width)
+    peak = log_mass.max(axis=1, keepdims=True)
+    merged, mass = ward(points, np.maximum(np.exp(log_mass - peak), LIGHTEST), keep)
+    bias = np.log(mass) + peak - drawn(merged[..., keys], width)
     values = np.moveaxis(merged.reshape(layers, heads, keep, parts, width), 3, 1)
-    bias = np.log(mass).reshape(layers, heads, keep)
-    kept = Rows(np.ascontiguousarray(values, dtype=np.float32), bias.astype(np.float32))
+    kept = Rows(
+        np.ascontiguousarray(values, dtype=np.float32),
+        bias.reshape(layers, heads, keep).astype(np.float32),
+    )
     return Evicted(kept, "merge")
+
+
+def drawn(keys: Array, width: int) -> Array:
+    """log E exp(q·k/√d) = σ²‖k‖²/2d of keys `(…, d)` over queries q ~ N(0, σ²I), d = `width`.
+
+    Input tokens are no keys yet, so a slice without columns comes here: 0.
+    """
+    exponent: Array = QUERY_VARIANCE * (keys**2).sum(axis=-1) / (2 * width)
+    return exponent
 
 
 def ward(points: Array, weights: Array, keep: int) -> tuple[Array, Array]:
