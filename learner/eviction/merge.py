@@ -30,8 +30,8 @@ def merge(rows: Rows, keep: int, context: EvictionContext) -> Evicted:
     if keep >= len(rows):
         return Evicted(rows, "merge")
     layers, parts, heads, count, width = rows.values.shape
-    points = np.moveaxis(rows.values, 1, 3).reshape(layers * heads, count, parts * width)
-    points = points.astype(np.float64)
+    moved = np.moveaxis(rows.values.astype(np.float64), 1, 3)
+    points = moved.reshape(layers * heads, count, parts * width)
     keys = slice(width if rows.form == "keys_values" else 0)
     log_mass = rows.bias.reshape(-1, count) + drawn(points[..., keys], width)
     peak = log_mass.max(axis=1, keepdims=True)
