@@ -92,7 +92,7 @@ LAYER_GROUP_PARTS = (
     *("layer_grouped.groups=1", "layer_grouped.groups=3"),
     *("layer_grouped.generator=false", "layer_grouped.position=0"),
 )
-BESIDE = ("frozen-layers", "sequential-open", "independent-open", "auto-open", "auto")
+BESIDE = ("frozen-layers", "sequential-open", "joint-open", "independent-open", "auto-open", "auto")
 """What an aggregate, which every input passes through, is compared with; the last three route."""
 SECTIONS = (
     Section(

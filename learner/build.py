@@ -12,6 +12,7 @@ from learner.methods.adapted import DomainPrompt
 from learner.methods.additive import Additive
 from learner.methods.base import Method
 from learner.methods.frozen import Frozen
+from learner.methods.joint import Joint
 from learner.methods.layer_grouped import LayerGrouped
 from learner.methods.q_tuning import QTuning
 from learner.methods.sequential import Sequential
@@ -35,6 +36,8 @@ def build_method(config: LearnerConfig) -> Method:
             return Sequential(config.sequential)
         case "additive":
             return Additive(config.additive)
+        case "joint":
+            return Joint(config.joint)
         case "frozen":
             return Frozen()
 

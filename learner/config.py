@@ -12,6 +12,7 @@ from learner.methods.config import (
     AdditiveConfig,
     AutoConfig,
     IndependentConfig,
+    JointConfig,
     LayerGroupedConfig,
     ProgressiveConfig,
     QTuningConfig,
@@ -26,6 +27,7 @@ MethodName = Literal[
     "progressive",
     "independent",
     "additive",
+    "joint",
     "frozen",
 ]
 
@@ -53,6 +55,7 @@ class LearnerConfig(BaseModel):
         IndependentConfig(), description="options of independent"
     )
     additive: AdditiveConfig = Field(AdditiveConfig(), description="options of additive")
+    joint: JointConfig = Field(JointConfig(), description="options of joint")
     domains: Literal["found", "one"] | None = Field(
         None,
         description="found: tasks that look alike share a domain, and a router inside the pass "

@@ -8,6 +8,7 @@ import numpy as np
 
 from backbones import Preprocessed
 from learner.config import LearnerConfig
+from learner.content import class_id
 from learner.encoding import ExampleEncoder
 from learner.examples import pick_spread, spread_over
 from learner.knowledge import Knowledge
@@ -63,6 +64,28 @@ def lesson_of_domain(
         lower=encoder.lower(rows),
         seed=_seed(config.seed, task, len(field.rows)),
         half=field.half[chosen],
+    )
+
+
+def lesson_of_all(
+    knowledge: Knowledge, task: str, encoder: ExampleEncoder, config: LearnerConfig
+) -> Lesson:
+    """The fit rows of every task that has some, as the newest lesson; all classes compete."""
+    fit = [
+        (row, class_id(name, row.label))
+        for name, known in sorted(knowledge.tasks.items())
+        for row, held_out in zip(known.examples.rows, known.held_out, strict=True)
+        if not held_out
+    ]
+    labels, targets = np.unique([label for _, label in fit], return_inverse=True)
+    rows = [row for row, _ in fit]
+    return Lesson(
+        task=task,
+        inputs=encoder.preprocess(rows),
+        labels=targets.astype(np.int64),
+        classes=len(labels),
+        lower=encoder.lower(rows),
+        seed=_seed(config.seed, task, len(rows)),
     )
 
 

@@ -17,9 +17,10 @@ from learner.expression import express, see_own
 from learner.gate import GateConfig, Verdict
 from learner.heads import HeadConfig
 from learner.knowledge import Knowledge, TaskKnowledge, under
-from learner.lessons import lesson_of_domain, lesson_of_task
+from learner.lessons import lesson_of_all, lesson_of_domain, lesson_of_task
 from learner.methods.adapted import DomainPrompt, halves_of
 from learner.methods.base import Method, MethodState, Progress
+from learner.methods.joint import Joint
 from learner.refresh import refit
 from learner.rows import from_prefix
 from learner.trial import (
@@ -145,7 +146,11 @@ def train_prompt(
     report: Progress,
 ) -> MethodState:
     """The method's state after a lesson on one task. Raises what `report` raises."""
-    make = lesson_of_domain if is_by_domain(method) else lesson_of_task
+    make = lesson_of_task
+    if is_by_domain(method):
+        make = lesson_of_domain
+    elif isinstance(method, Joint):
+        make = lesson_of_all
     return method.train(make(knowledge, task, encoder, config), state, encoder.backbone, report)
 
 

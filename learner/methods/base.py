@@ -40,10 +40,9 @@ class Progress(Protocol):
 class Lesson:
     """One task's fit rows, and what a method may see of the others.
 
-    `labels (n,)` are integers in `range(classes)`, those of this task alone. `lower` may carry the
+    `labels (n,)` are integers in `range(classes)`. `lower` may carry the
     states of `inputs` where the caller has them already. `memory` holds kept rows of other tasks;
-    only eviction looks at it, never the loss. `replay` and `replay_labels (m,)` are labelled rows
-    of other tasks, their classes counted from `classes` upwards; only joint training looks at them.
+    only eviction looks at it, never the loss.
     `half (n,)`, 0 or 1, splits the rows for a method that trains on halves to be judged across.
     """
 
@@ -54,8 +53,6 @@ class Lesson:
     lower: LowerStates | None = None
     memory: Preprocessed | None = None
     seed: int = 0
-    replay: Preprocessed | None = None
-    replay_labels: IntArray | None = None
     half: IntArray | None = None
 
     def __post_init__(self) -> None:
@@ -70,22 +67,6 @@ class Lesson:
             raise ValueError(
                 f"labels from {self.labels.min()} to {self.labels.max()} "
                 f"for {self.classes} classes of task {self.task!r}"
-            )
-        self._check_replay()
-
-    def _check_replay(self) -> None:
-        if self.replay is None and self.replay_labels is None:
-            return
-        if self.replay is None or self.replay_labels is None:
-            raise ValueError("replay and replay_labels come together; one of them is missing")
-        if len(self.replay) != len(self.replay_labels):
-            raise ValueError(
-                f"{len(self.replay)} replayed inputs, {len(self.replay_labels)} labels"
-            )
-        if len(self.replay_labels) and self.replay_labels.min() < self.classes:
-            raise ValueError(
-                f"replay label {self.replay_labels.min()} is one of the task's own {self.classes} "
-                "classes; count those of other tasks from there upwards"
             )
 
     def only(self, rows: IntArray) -> Lesson:

@@ -125,6 +125,19 @@ def test_a_refused_candidate_changes_nothing_but_training_goes_on_from_it(
     assert state.queue.owners == ("mail", "bank")
 
 
+def test_joint_training_takes_the_rows_of_all_tasks(store: Store, learner_on: MakeLearner) -> None:
+    learner = learner_on(store, quick(method="joint", gate="open"))
+    trained = []
+    for one in (batch("mail", ["refund", "order"]), batch("bank", ["card", "loan", "rate"])):
+        send(store, one)
+        run_dry(learner)
+        state = Archive(store.blobs).read_method(log(store)[-1])
+        assert state is not None
+        trained.append(int(state.notes["examples"]))
+    mail, both = trained
+    assert both == mail / 2 * 5
+
+
 def test_a_refresh_carries_the_method_s_state_for_rollbacks(
     store: Store, learner_on: MakeLearner
 ) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from backbones.text.backbone import TorchTextBackbone
-from learner.arrays import IntArray
 from learner.errors import Unlearnable
 from learner.methods.adapted import DomainPrompt
 from learner.methods.additive import Additive
@@ -22,7 +21,7 @@ from learner.methods.config import (
     SequentialConfig,
 )
 from learner.methods.frozen import Frozen
-from learner.methods.joint import Joint, with_replay
+from learner.methods.joint import Joint
 from learner.methods.q_tuning import QTuning
 from learner.methods.sequential import Sequential
 from tests.learner.methods.learning import learn, same, silent
@@ -107,31 +106,12 @@ def test_progressive_keeps_every_tasks_rows_and_refuses_one_too_many(
     assert again.notes["rows"] == "warm"
 
 
-def test_joint_training_sees_the_replayed_rows(tiny: TorchTextBackbone, lesson: MakeLesson) -> None:
-    method = Joint(JointConfig(rows=4, epochs=1, minimum_steps=3))
-    start, other = method.start(tiny.description), lesson("ccc", classes=3)
-    alone = method.train(lesson("a"), start, tiny, silent)
-    both = replace(lesson("a"), replay=other.inputs, replay_labels=other.labels + 2)
-    state = method.train(both, start, tiny, silent)
-    assert (alone.notes["examples"], state.notes["examples"]) == ("24", "48")
-    assert not same(alone.served, state.served)
-    whole = with_replay(both, tiny)
-    assert whole.classes == 5
-    np.testing.assert_array_equal(whole.labels[24:], other.labels + 2)
-    states = whole.lower_states(tiny).states
-    np.testing.assert_allclose(states, tiny.lower(whole.inputs).states, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("labels", "reason"),
-    [
-        (None, "one of them is missing"),
-        (np.full(5, 2), "24 replayed inputs, 5 labels"),
-        (np.ones(24, dtype=np.int64), "replay label 1 is one of the task's own 2 classes"),
-    ],
-)
-def test_replay_that_contradicts_itself_is_refused(
-    labels: IntArray | None, reason: str, lesson: MakeLesson
+def test_joint_training_starts_anew_at_every_lesson(
+    tiny: TorchTextBackbone, lesson: MakeLesson
 ) -> None:
-    with pytest.raises(ValueError, match=reason):
-        replace(lesson("a"), replay=lesson("bb").inputs, replay_labels=labels)
+    method = Joint(JointConfig(rows=4, epochs=1, minimum_steps=3))
+    first, second = learn(method, tiny, [lesson("a"), lesson("ccc", classes=3)])
+    alone = method.train(lesson("ccc", classes=3), method.start(tiny.description), tiny, silent)
+    assert same(second.served, alone.served)
+    assert not same(first.served, second.served)
+    assert same(first.kept["a"], second.kept["a"])
