@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import Final
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from backbones.errors import InvalidInput
 
@@ -65,7 +65,7 @@ def _reasons() -> Iterator[None]:
         yield
     except InvalidInput:
         raise
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise InvalidInput(
             f"the bytes are no {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image"
         ) from error
