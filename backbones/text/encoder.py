@@ -9,11 +9,11 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from backbones.text.context import KEYWORD, PassContext
+from backbones.passes.context import KEYWORD, PassContext
 from backbones.text.layers import find_layers, follow_context, unfollow
 
 
-class Encoder:
+class TextEncoder:
     """Runs the model; knows nothing of tokens, banks or batches of batches."""
 
     def __init__(self, model: nn.Module, layers: int) -> None:
@@ -49,7 +49,15 @@ class Encoder:
         embedded: Tensor = self.model.get_input_embeddings()(ids)
         return embedded
 
-    def half(self, start: int) -> Encoder:
+    def feature(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Features (B, D), fp32, of length 1: the mean over a text's tokens."""
+        return pooled(hidden, mask)
+
+    def content(self, mask: Tensor) -> Tensor:
+        """(B, S): all of a text's tokens, special ones included."""
+        return mask
+
+    def half(self, start: int) -> TextEncoder:
         """A bf16 copy for passes that resume at layer `start`.
 
         It shares the layers below and the word embeddings, so it costs half the upper layers.
@@ -63,7 +71,7 @@ class Encoder:
         layers = find_layers(model, self._layers)
         unfollow(layers)
         follow_context(layers)
-        return Encoder(model, self._layers)
+        return TextEncoder(model, self._layers)
 
 
 def pooled(hidden: Tensor, mask: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from backbones.errors import UnsupportedModel
-from backbones.text.context import KEYWORD, PassContext
+from backbones.passes.context import KEYWORD, PassContext
 
 
 def find_layers(model: nn.Module, count: int) -> list[nn.Module]:

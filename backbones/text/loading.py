@@ -15,7 +15,7 @@ from backbones.errors import SourceError, UnsupportedModel
 from backbones.fingerprint import fingerprint
 from backbones.sources import Source, resolve
 from backbones.text.backbone import TorchTextBackbone
-from backbones.text.encoder import Encoder
+from backbones.text.encoder import TextEncoder
 from backbones.text.layers import find_layers, follow_context
 from backbones.text.probe import probe
 from backbones.text.tokens import TextTokens
@@ -59,7 +59,7 @@ def load(
     config = model.config
     layers = find_layers(model, config.num_hidden_layers)
     follow_context(layers)
-    encoder = Encoder(model, len(layers))
+    encoder = TextEncoder(model, len(layers))
     length = min(max_length, _positions(config) - encoder.first_position)
     backbone = TorchTextBackbone(
         _description(source, config, _prompted(len(layers), prompted_layers), length),

@@ -16,8 +16,8 @@ from torch import Tensor
 from backbones.arrays import IntArray
 from backbones.bank import TokenBank
 from backbones.inputs import Preprocessed
-from backbones.text.context import LayerContext, PassContext
-from backbones.text.encoder import Encoder, pooled
+from backbones.passes.context import LayerContext, PassContext
+from backbones.text.encoder import TextEncoder, pooled
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class TokenInput:
 
 
 def tokens_in_front(
-    encoder: Encoder, text: TokenInput, tokens: Tensor, mask: Tensor, layers: int
+    encoder: TextEncoder, text: TokenInput, tokens: Tensor, mask: Tensor, layers: int
 ) -> Tensor:
     """Features (B, D) of `text` behind tokens (B, P, D), of which mask (B, P) are real."""
     length: Final = tokens.shape[1]

@@ -16,7 +16,7 @@ import torch
 from backbones import Input, InvalidInput, SourceError, UnsupportedModel, load
 from backbones.sources import PACKAGED
 from backbones.text.backbone import TorchTextBackbone
-from backbones.text.context import KEYWORD
+from backbones.passes.context import KEYWORD
 from backbones.text.layers import find_layers, unfollow
 from backbones.text.loading import _half
 from backbones.text.probe import probe

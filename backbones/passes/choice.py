@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from backbones.arrays import IntArray
-from backbones.text.context import LayerContext, LayerPooling, PassContext
-from backbones.text.device_bank import DeviceBank
+from backbones.passes.context import LayerContext, LayerPooling, PassContext
+from backbones.passes.device_bank import DeviceBank
 
 
 @dataclass(eq=False)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from backbones.arrays import FloatArray, IntArray
 from backbones.errors import ShapeMismatch
+from backbones.passes.context import Observation
 from backbones.queries import Queries
-from backbones.text.context import Observation
 
 
 def sample_positions(lengths: IntArray, per_example: int, seed: int) -> list[IntArray]:

@@ -12,8 +12,8 @@ import torch
 
 from backbones.arrays import IntArray
 from backbones.bank import Bank
-from backbones.text.context import LayerContext, LayerPrefix
-from backbones.text.routing import DeviceRouters
+from backbones.passes.context import LayerContext, LayerPrefix
+from backbones.passes.routing import DeviceRouters
 
 
 @dataclass(frozen=True, eq=False)

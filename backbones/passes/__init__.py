@@ -1,0 +1,1 @@
+"""How one pass through a transformer follows a context: prefixes, routing, pooling. Torch."""
