@@ -27,6 +27,7 @@ from backbones.router import Router
 
 if TYPE_CHECKING:
     from backbones.text.backbone import TorchTextBackbone
+    from backbones.vision.backbone import TorchVisionBackbone
 
 __all__ = [
     "NEVER",
@@ -62,9 +63,28 @@ def load(
     prompted_layers: int | None = None,
     threads: int | None = None,
     max_length: int = 256,
+    image_size: int | None = None,
     precision: Literal["auto", "fp32", "bf16"] = "auto",
-) -> TorchTextBackbone:
-    """Load a text backbone with the torch engine; see `backbones.text.loading.load`."""
+) -> TorchTextBackbone | TorchVisionBackbone:
+    """Load a backbone with the torch engine: what the name says, of text or of images.
+
+    max_length: of texts, tokens;  image_size: of images, pixels of a side. See the two modules
+    `loading` for the rest. Raises SourceError, UnsupportedModel.
+    """
+    from backbones.vision.sources import find_vision
+
+    vision = find_vision(name)
+    if vision is not None:
+        from backbones.vision.loading import load as load_vision
+
+        return load_vision(
+            vision,
+            device=device,
+            prompted_layers=prompted_layers,
+            threads=threads,
+            image_size=image_size,
+            precision=precision,
+        )
     from backbones.text.loading import load as load_text
 
     return load_text(

@@ -31,7 +31,7 @@ def define_missing_operators() -> bool:
     except RuntimeError as error:
         if "torchvision::" not in str(error):
             raise
-        _log.warning("torchvision does not match this torch (%s); its operators are off", error)
+        _log.info("torchvision does not match this torch (%s); its operators are off", error)
     else:
         return False
     _forget_torchvision()

@@ -20,6 +20,7 @@ _FILES: Final = [
     "config.json",
     "model*.safetensors",
     "model.safetensors.index.json",
+    "preprocessor_config.json",
     "tokenizer*",
     "special_tokens_map.json",
     "added_tokens.json",
@@ -53,13 +54,18 @@ def resolve(name: str) -> Source:
     Packaged and local models switch the Hub off for this process (HF_HUB_OFFLINE). A Hub id is
     looked up in the local cache before the network. Raises SourceError with the remedy.
     """
-    source = _packaged(name) or _local(name) or _hub(name)
+    source = find(name)
     if not (source.folder / "config.json").is_file():
         raise SourceError(
             f"backbone {name!r}: {source.folder} has no config.json, so it is no Hugging Face model"
         )
     source.weights()
     return source
+
+
+def find(name: str) -> Source:
+    """The folder of a name, whatever it holds. Raises SourceError."""
+    return _packaged(name) or _local(name) or _hub(name)
 
 
 def _packaged(name: str) -> Source | None:

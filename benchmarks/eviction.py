@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from backbones import Input, Prefix, Queries, TrainableBackbone, load
 from backbones.lower import LowerStates
-from backbones.text.backbone import TorchTextBackbone
 from benchmarks.cl_tasks import SingleTask
 from benchmarks.measures import spread
 from benchmarks.named_streams import FEWER_SHOTS, NLP7, SHOTS
@@ -83,7 +82,7 @@ class EvictionRow:
     cpu_seconds: float
 
 
-def nlp_backbone(name: str = "minilm") -> TorchTextBackbone:
+def nlp_backbone(name: str = "minilm") -> TrainableBackbone:
     """The encoder of these measurements."""
     return load(name, max_length=MAX_LENGTH, threads=1)
 

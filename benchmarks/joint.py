@@ -18,8 +18,8 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from backbones._torchvision import define_missing_operators
+from backbones.passes.options import cpu_has_bf16
 from backbones.sources import resolve
-from backbones.text.loading import cpu_has_bf16
 from benchmarks.overrides import JOINT
 from benchmarks.stream import Row
 from benchmarks.streams import Example, Stream

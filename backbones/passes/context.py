@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -52,7 +54,7 @@ class LayerContext:
 class LayerPooling:
     """Pools what enters `layers` of one pass: the mean over tokens, of length 1.
 
-    mask: (B, S), 1 where there is a token;  states: (B, D), fp32, for each such layer so far
+    mask: (B, S), 1 where a token counts;  states: (B, D), fp32, for each such layer so far
     """
 
     mask: Tensor
@@ -102,3 +104,21 @@ class PassContext:
         self.pooling.enter(index, hidden)
         if self.route is not None and index == self.route_at:
             self.layers = self.route(torch.stack(self.pooling.states, dim=1))
+
+
+_CURRENT: Final[ContextVar[LayerContext | None]] = ContextVar("perennial_layer", default=None)
+
+
+@contextmanager
+def seeing(context: LayerContext | None) -> Iterator[None]:
+    """Run a layer whose attention is to find this context, where no keyword reaches it."""
+    token = _CURRENT.set(context)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+
+
+def current() -> LayerContext | None:
+    """The context of the layer that runs in this thread at this moment, if any."""
+    return _CURRENT.get()

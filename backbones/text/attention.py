@@ -10,7 +10,7 @@ from torch import Tensor
 from backbones._torchvision import define_missing_operators
 from backbones.bank import NEVER
 from backbones.passes.attention import attended
-from backbones.passes.context import KEYWORD, LayerContext
+from backbones.passes.context import KEYWORD, LayerContext, current
 
 define_missing_operators()
 
@@ -40,7 +40,7 @@ def prefix_attention(
 
     query, key, value: (B, H, S, Dh);  attention_mask: bool (B, 1, S, S), True to attend, or None
     """
-    context: LayerContext | None = kwargs.pop(KEYWORD, None)
+    context: LayerContext | None = kwargs.pop(KEYWORD, None) or current()
     if context is None:
         output, weights = sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, **kwargs

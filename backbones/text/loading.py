@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 import torch
 from tokenizers import Tokenizer
@@ -13,15 +13,19 @@ from backbones._torchvision import define_missing_operators
 from backbones.description import Description
 from backbones.errors import SourceError, UnsupportedModel
 from backbones.fingerprint import fingerprint
+from backbones.passes.options import (
+    Device,
+    Precision,
+    how_many_prompted,
+    torch_device,
+    trains_in_half,
+)
 from backbones.sources import Source, resolve
 from backbones.text.backbone import TorchTextBackbone
 from backbones.text.encoder import TextEncoder
 from backbones.text.layers import find_layers, follow_context
 from backbones.text.probe import probe
 from backbones.text.tokens import TextTokens
-
-Device: TypeAlias = Literal["auto", "cpu", "cuda"]
-Precision: TypeAlias = Literal["auto", "fp32", "bf16"]
 
 MAX_LENGTH: Final = 256
 _VOCABULARIES: Final = (
@@ -54,30 +58,23 @@ def load(
     source = resolve(name)
     if threads is not None:
         torch.set_num_threads(threads)
-    place = _device(device)
+    place = torch_device(device)
     model = _model(source).to(place)
     config = model.config
     layers = find_layers(model, config.num_hidden_layers)
     follow_context(layers)
     encoder = TextEncoder(model, len(layers))
     length = min(max_length, _positions(config) - encoder.first_position)
+    prompted = how_many_prompted(len(layers), len(layers) // 2, prompted_layers)
     backbone = TorchTextBackbone(
-        _description(source, config, _prompted(len(layers), prompted_layers), length),
+        _description(source, config, prompted, length),
         _tokens(source.folder, config, length),
         encoder,
         place,
-        half=_half(precision, place),
+        half=trains_in_half(precision, place),
     )
     probe(backbone)
     return backbone
-
-
-def _device(name: Device) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UnsupportedModel("device 'cuda' was asked for, and torch sees none; use 'cpu'")
-    return torch.device(name)
 
 
 def _model(source: Source) -> Any:
@@ -136,13 +133,6 @@ def _positions(config: Any) -> int:
     return int(getattr(config, "max_position_embeddings", None) or 1 << 20)
 
 
-def _prompted(layers: int, asked: int | None) -> int:
-    prompted = max(1, layers // 2) if asked is None else asked
-    if not 1 <= prompted <= layers:
-        raise UnsupportedModel(f"prompted_layers must be 1 to {layers}, is {prompted}")
-    return prompted
-
-
 def _description(source: Source, config: Any, prompted: int, length: int) -> Description:
     heads = int(config.num_attention_heads)
     width = int(config.hidden_size)
@@ -184,17 +174,3 @@ def _converted(folder: Path) -> Tokenizer:
     if not isinstance(tokenizer, Tokenizer):
         raise SourceError(f"{folder}: its tokenizer has no fast form; add a tokenizer.json")
     return tokenizer
-
-
-def _half(precision: Precision, device: torch.device) -> bool:
-    if precision != "auto":
-        return precision == "bf16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    return cpu_has_bf16()
-
-
-def cpu_has_bf16() -> bool:
-    """True where this CPU multiplies bf16 in hardware (AMX or AVX512-BF16)."""
-    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))

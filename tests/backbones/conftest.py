@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from backbones import load
 from backbones.text.backbone import TorchTextBackbone
+from backbones.text.loading import load
 from tests.backbones.models import SUPPORTED, save
 
 

@@ -14,6 +14,9 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 
 from backbones import FloatArray, Input, Preprocessed
+from backbones._torchvision import define_missing_operators
+
+define_missing_operators()  # before the first transformers model is imported
 
 WORDS: Final = [
     "red",

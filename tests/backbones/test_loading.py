@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 import torch
 
-from backbones import Input, InvalidInput, SourceError, UnsupportedModel, load
+from backbones import Input, InvalidInput, SourceError, UnsupportedModel
+from backbones.passes.context import KEYWORD
+from backbones.passes.options import trains_in_half
 from backbones.sources import PACKAGED
 from backbones.text.backbone import TorchTextBackbone
-from backbones.passes.context import KEYWORD
 from backbones.text.layers import find_layers, unfollow
-from backbones.text.loading import _half
+from backbones.text.loading import load
 from backbones.text.probe import probe
 from tests.backbones.models import INPUTS, UNSUPPORTED, save
 
@@ -207,8 +208,8 @@ def test_a_missing_gpu_is_said(folders: dict[str, Path]) -> None:
 
 def test_precision_can_be_chosen() -> None:
     cpu = torch.device("cpu")
-    assert _half("bf16", cpu)
-    assert not _half("fp32", cpu)
+    assert trains_in_half("bf16", cpu)
+    assert not trains_in_half("fp32", cpu)
 
 
 def test_images_and_nothing_are_no_text(bert: TorchTextBackbone) -> None:

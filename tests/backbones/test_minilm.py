@@ -8,10 +8,11 @@ import os
 import numpy as np
 import pytest
 
-from backbones import Input, load
+from backbones import Input
 from backbones.checks import check_backbone, check_trainable
 from backbones.sources import resolve
 from backbones.text.backbone import TorchTextBackbone
+from backbones.text.loading import load
 from tests.backbones.models import plain_features
 
 pytestmark = pytest.mark.skipif(

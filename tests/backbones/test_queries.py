@@ -8,8 +8,8 @@ import torch
 
 from backbones import FloatArray, Prefix, ShapeMismatch
 from backbones.checks import random_prefix
+from backbones.passes import attention
 from backbones.queries import Queries
-from backbones.text import attention
 from backbones.text.backbone import TorchTextBackbone
 from tests.backbones.models import INPUTS
 

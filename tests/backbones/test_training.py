@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from backbones import Bank, Prefix, ShapeMismatch, load
+from backbones import Bank, Prefix, ShapeMismatch
 from backbones.checks import random_prefix
 from backbones.tensors import TensorPrefix
 from backbones.text.backbone import TorchTextBackbone
+from backbones.text.loading import load
 from tests.backbones.models import INPUTS
 
 

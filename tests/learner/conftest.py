@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from backbones import load
 from backbones.text.backbone import TorchTextBackbone
+from backbones.text.loading import load
 from learner.build import build_learner
 from learner.config import LearnerConfig
 from learner.events import Emit, discard

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from backbones import load
 from backbones.text.backbone import TorchTextBackbone
+from backbones.text.loading import load
 from prompt_store import Store
 from serving.metrics import PrometheusMetrics
 from serving.service import Service

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from backbones import Input, Preprocessed, load
+from backbones import Input, Preprocessed
 from backbones.text.backbone import TorchTextBackbone
+from backbones.text.loading import load
 from learner.methods.base import Lesson
 from tests.backbones.models import SUPPORTED, WORDS, save
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from backbones import Input, Prefix, load
+from backbones import Input, Prefix
 from backbones.text.backbone import TorchTextBackbone
+from backbones.text.loading import load
 from learner.arrays import IntArray
 from learner.losses import fit_ridge
 from learner.methods.base import Lesson, MethodState

@@ -1,0 +1,73 @@
+"""The torch engine for images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from backbones.arrays import IntArray
+from backbones.description import Description
+from backbones.inputs import Input, Preprocessed
+from backbones.passes.backbone import TorchBackbone
+from backbones.vision.encoder import VisionEncoder
+from backbones.vision.pixels import PixelTransform
+
+
+@dataclass(frozen=True, eq=False)
+class PixelInput:
+    """A batch of images. pixels: (B, 3, h, w), normalised;  mask: (B, S), all 1"""
+
+    pixels: Tensor
+    mask: Tensor
+
+    def inputs(self) -> Mapping[str, Tensor]:
+        """What the model is given."""
+        return {"pixels": self.pixels}
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """What is subtracted from and divides the share of red, green and blue, 0 to 1."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class TorchVisionBackbone(TorchBackbone[VisionEncoder]):
+    """A vision transformer behind the protocol `TrainableBackbone`.
+
+    Features are the model's own pooling of its last states, of length 1. Pixels travel as bytes;
+    they are normalised on the device.
+    """
+
+    def __init__(
+        self,
+        description: Description,
+        transform: PixelTransform,
+        normalisation: Normalisation,
+        encoder: VisionEncoder,
+        device: torch.device,
+        *,
+        half: bool,
+    ) -> None:
+        """half: differentiable passes compute in bf16. Encoding always computes in fp32."""
+        super().__init__(description, encoder, device, half=half)
+        self._transform: Final = transform
+        self._mean: Final = torch.tensor(normalisation.mean, device=device).view(-1, 1, 1)
+        self._std: Final = torch.tensor(normalisation.std, device=device).view(-1, 1, 1)
+
+    def preprocess(self, inputs: Sequence[Input]) -> Preprocessed:
+        """Decoded, resized and cropped as the model's configuration says. Raises InvalidInput."""
+        return self._transform(inputs)
+
+    def _collated(self, batch: Preprocessed, part: IntArray) -> PixelInput:
+        stacked = np.stack([batch.fields["pixels"][index] for index in part])
+        pixels = torch.from_numpy(stacked).to(self.device).float().div_(255)
+        pixels = pixels.sub_(self._mean).div_(self._std)
+        mask = torch.ones(len(part), self._transform.tokens, dtype=torch.long, device=self.device)
+        return PixelInput(pixels, mask)

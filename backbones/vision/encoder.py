@@ -1,0 +1,102 @@
+"""A frozen vision transformer, run block by block."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from backbones.passes.context import PassContext, seeing
+
+
+class VisionModel(Protocol):
+    """The parts of a model, by whichever library it was made.
+
+    module: all of it;  blocks: the transformer layers, lowest first
+    leading: tokens in front of those of the patches (class token, registers)
+    """
+
+    @property
+    def module(self) -> nn.Module: ...
+
+    @property
+    def blocks(self) -> Sequence[nn.Module]: ...
+
+    @property
+    def leading(self) -> int: ...
+
+    def embedded(self, pixels: Tensor) -> Tensor:
+        """(B, S, D) that enters the first block, of normalised pixels (B, 3, h, w)."""
+        ...
+
+    def finished(self, hidden: Tensor) -> Tensor:
+        """(B, S, D) of the last block's output: the final norm, where the model has one."""
+        ...
+
+    def pooled(self, hidden: Tensor) -> Tensor:
+        """(B, D) of finished states: what the model's own classifier would be given."""
+        ...
+
+    def of(self, module: nn.Module) -> VisionModel:
+        """The parts of a copy of `module`."""
+        ...
+
+
+class VisionEncoder:
+    """Runs the model by the plan of a `PassContext`.
+
+    The layers on the way are pooled over the tokens of the patches: their mean tells domains apart
+    better than the class token (METHODS §7). Features are the model's own pooling.
+    """
+
+    def __init__(self, model: VisionModel) -> None:
+        """model: frozen, in eval mode; its attention looks for the `current` layer context."""
+        self.model: Final = model
+
+    def hidden(
+        self, inputs: Mapping[str, Tensor], mask: Tensor, context: PassContext | None = None
+    ) -> Tensor:
+        """Finished states (B, S, D), or what enters layer `context.stop`."""
+        return self._through(self.model.embedded(inputs["pixels"]), context or PassContext())
+
+    def resumed(self, states: Tensor, mask: Tensor, context: PassContext) -> Tensor:
+        """The same from `states` (B, S, D) that enter block `context.start`."""
+        return self._through(states, context)
+
+    def feature(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Features (B, D), fp32, of length 1."""
+        return nn.functional.normalize(self.model.pooled(hidden).float(), dim=-1)
+
+    def content(self, mask: Tensor) -> Tensor:
+        """(B, S), 1 for the tokens of patches."""
+        patches = torch.ones_like(mask)
+        patches[:, : self.model.leading] = 0
+        return patches
+
+    def half(self, start: int) -> VisionEncoder:
+        """A bf16 copy for passes that resume at block `start`; it shares what lies below."""
+        module = self.model.module
+        upper = {id(p) for block in self.model.blocks[start:] for p in block.parameters()}
+        lower = {id(p) for block in self.model.blocks[:start] for p in block.parameters()}
+        shared = {id(p): p for p in module.parameters() if id(p) in lower and id(p) not in upper}
+        copied = copy.deepcopy(module, dict(shared))
+        for parameter in copied.parameters():
+            if id(parameter) not in shared:
+                parameter.data = parameter.data.bfloat16()
+        return VisionEncoder(self.model.of(copied))
+
+    def _through(self, hidden: Tensor, context: PassContext) -> Tensor:
+        for index, block in enumerate(self.model.blocks):
+            if index < context.start:
+                continue
+            context.enter(index, hidden)
+            if index == context.stop:
+                context.stopped = hidden
+                return hidden
+            with seeing(context.layers.get(index)):
+                output = block(hidden)
+            hidden = output[0] if isinstance(output, tuple) else output
+        return self.model.finished(hidden)
