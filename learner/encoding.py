@@ -7,7 +7,7 @@ of memory: refresh, training and trials of the same rows share them.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -17,18 +17,34 @@ from backbones.lower import LowerStates
 from learner.errors import Unlearnable
 from learner.examples import KeptExample
 from learner.sight import Seen
+from prompt_store import Corrupt, NotFound
 
 CACHE_BYTES: Final = 256 * 2**20
 
 _Key = tuple[str, str]
 
 
+def no_images(digest: str) -> bytes:
+    """For a place without images. Raises NotFound."""
+    raise NotFound(f"there is no image {digest} here: no store of images was named")
+
+
 class ExampleEncoder:
     """Encodes kept examples with one backbone. For one thread."""
 
-    def __init__(self, backbone: TrainableBackbone, budget: int = CACHE_BYTES) -> None:
-        """budget: bytes of lower states to keep, the least recently used go first."""
+    def __init__(
+        self,
+        backbone: TrainableBackbone,
+        read_image: Callable[[str], bytes] = no_images,
+        budget: int = CACHE_BYTES,
+    ) -> None:
+        """Encode with `backbone`.
+
+        read_image: the content of an image by its digest, as `Blobs.get`; raises NotFound, Corrupt
+        budget: bytes of lower states to keep, the least recently used go first
+        """
         self.backbone: Final = backbone
+        self._read_image: Final = read_image
         self._budget: Final = budget
         self._kept: OrderedDict[_Key, LowerStates] = OrderedDict()
         self._bytes = 0
@@ -39,8 +55,12 @@ class ExampleEncoder:
         return self.backbone.description
 
     def preprocess(self, rows: Sequence[KeptExample]) -> Preprocessed:
-        """Raises Unlearnable where the backbone cannot read an input."""
-        return self._read([Input(text=row.text, text_pair=row.text_pair) for row in rows])
+        """Raises Unlearnable, with the example's id, where the backbone cannot read an input."""
+        inputs = [self._input(row) for row in rows]
+        try:
+            return self.backbone.preprocess(inputs)
+        except ValueError as error:
+            raise self._unlearnable(rows, inputs) or Unlearnable(str(error)) from error
 
     def lower(self, rows: Sequence[KeptExample]) -> LowerStates:
         """The states of the rows below the prompts, from memory where they are there."""
@@ -76,16 +96,30 @@ class ExampleEncoder:
             return None
         first = [Input(text=rows[i].text) for i in pairs]
         second = [Input(text=rows[i].text_pair) for i in pairs]
-        features = self.backbone.encode(self._read(first + second))
+        features = self.backbone.encode(self.backbone.preprocess(first + second))
         apart = np.zeros((len(rows), 2, features.shape[1]), np.float32)
         apart[pairs, 0], apart[pairs, 1] = features[: len(pairs)], features[len(pairs) :]
         return apart
 
-    def _read(self, inputs: list[Input]) -> Preprocessed:
+    def _input(self, row: KeptExample) -> Input:
+        if row.image is None:
+            return Input(text=row.text, text_pair=row.text_pair)
         try:
-            return self.backbone.preprocess(inputs)
-        except ValueError as error:
-            raise Unlearnable(str(error)) from error
+            return Input(image=self._read_image(row.image))
+        except (NotFound, Corrupt) as error:
+            raise Unlearnable(f"example {row.id!r}: its image cannot be read: {error}") from error
+
+    def _unlearnable(
+        self, rows: Sequence[KeptExample], inputs: Sequence[Input]
+    ) -> Unlearnable | None:
+        """Why the first row that is unreadable by itself is so; None where there is no such row."""
+        for row, one in zip(rows, inputs, strict=True):
+            try:
+                self.backbone.preprocess([one])
+            except ValueError as error:
+                said = str(error).removeprefix("input 0: ")
+                return Unlearnable(f"example {row.id!r}: {said}")
+        return None
 
     def _keep(self, key: _Key, states: LowerStates) -> LowerStates:
         self._kept[key] = states

@@ -62,7 +62,7 @@ class Learner:
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
-        self._encoder = ExampleEncoder(backbone)
+        self._encoder = ExampleEncoder(backbone, store.blobs.get)
         self._method = method
         self._config = config
         self._stopping = stopping
