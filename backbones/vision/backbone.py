@@ -14,6 +14,7 @@ from backbones.arrays import IntArray
 from backbones.description import Description
 from backbones.inputs import Input, Preprocessed
 from backbones.passes.backbone import TorchBackbone
+from backbones.vision.augmentation import view
 from backbones.vision.encoder import VisionEncoder
 from backbones.vision.pixels import PixelTransform
 
@@ -64,6 +65,12 @@ class TorchVisionBackbone(TorchBackbone[VisionEncoder]):
     def preprocess(self, inputs: Sequence[Input]) -> Preprocessed:
         """Decoded, resized and cropped as the model's configuration says. Raises InvalidInput."""
         return self._transform(inputs)
+
+    def augmented(self, batch: Preprocessed, seed: int) -> Preprocessed:
+        """A view of every image, mirrored and moved at random."""
+        draw = np.random.default_rng(seed)
+        pixels = tuple(view(one, draw) for one in batch.fields["pixels"])
+        return Preprocessed({"pixels": pixels}, batch.lengths)
 
     def _collated(self, batch: Preprocessed, part: IntArray) -> PixelInput:
         stacked = np.stack([batch.fields["pixels"][index] for index in part])
