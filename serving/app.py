@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import BaseModel
 from starlette.middleware import Middleware
 
 from serving import problems
@@ -24,6 +25,7 @@ from serving.routes import (
     tasks,
     versions,
 )
+from serving.schemas.forms import BODIES
 from serving.schemas.shape import ProblemDetails
 from serving.service import Service
 
@@ -32,6 +34,7 @@ A classification server that keeps learning. Teach it with labelled examples
 (`POST /v1/tasks/{task}/examples`), ask it with `POST /v1/classify`, at the same time.
 Every refusal is `application/problem+json` (RFC 9457); every answer carries `X-Request-Id`.
 """
+_SHAPES: tuple[type[BaseModel], ...] = (ProblemDetails, *BODIES)
 _ROUTES = (classify, tasks, examples, batches, versions, events, info, health, index)
 
 
@@ -66,22 +69,22 @@ def create_app(service: Service | Callable[[], Service], *, manage: bool = True)
     problems.install(app)
     for module in _ROUTES:
         app.include_router(module.router)
-    _describe_problems(app)
+    _describe_shapes(app)
     return app
 
 
-def _describe_problems(app: FastAPI) -> None:
-    """Puts the shape of problems into the OpenAPI document, to which all refusals refer."""
+def _describe_shapes(app: FastAPI) -> None:
+    """Puts into the OpenAPI document what FastAPI does not see: problems, and hand-read bodies."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         document = generate()
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        if "ProblemDetails" not in schemas:
-            template = "#/components/schemas/{model}"
-            shape = ProblemDetails.model_json_schema(ref_template=template)
-            schemas.update(shape.pop("$defs", {}))
-            schemas["ProblemDetails"] = shape
+        for model in _SHAPES:
+            if model.__name__ not in schemas:
+                shape = model.model_json_schema(ref_template="#/components/schemas/{model}")
+                schemas.update(shape.pop("$defs", {}))
+                schemas[model.__name__] = shape
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way

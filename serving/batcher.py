@@ -99,14 +99,15 @@ class Batcher:
         """
         if self._stopping:
             raise _shutting_down()
-        self._check_room(len(work.inputs))
+        self.check_room(len(work.inputs))
         job = _Job(work, asyncio.get_running_loop().create_future())
         self._jobs.append(job)
         self._metrics.set("perennial_queue_depth", self.waiting)
         self._arrived.set()
         return await job.answer
 
-    def _check_room(self, more: int) -> None:
+    def check_room(self, more: int) -> None:
+        """Whether so many inputs more may wait. Raises Problem overloaded."""
         waiting = self.waiting
         if waiting == 0 or waiting + more <= self._queue_depth:
             return

@@ -43,12 +43,17 @@ class Result(NamedTuple):
 
 @dataclass(frozen=True)
 class Work:
-    """What one request asks. pinned: the snapshot it names, None for the one that is current."""
+    """What one request asks.
+
+    pinned: the snapshot it names, None for the one that is current
+    read: all inputs preprocessed, None where the pass itself does that
+    """
 
     inputs: Sequence[Input]
     task: str | None = None
     top_k: int = 5
     pinned: Snapshot | None = None
+    read: Preprocessed | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,8 @@ class ForwardPass:
         return outcomes
 
     def _read(self, one: Slice) -> _Read:
+        if one.work.read is not None:
+            return _Read(one, one.work.read[one.start : one.stop], None)
         try:
             batch = self._backbone.preprocess(one.inputs)
             pairs = self._pairs(one.inputs) if one.snapshot.content.sees_apart else None

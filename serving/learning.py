@@ -63,12 +63,24 @@ class Learning:
         self._declarations = Declarations(store.backend)
         self.overlay = Overlay()
 
-    def accept(self, submission: Submission) -> Progress:
-        """Makes a batch durable and says where it stands; the same again changes nothing.
+    def check(self, submission: Submission) -> None:
+        """Whether it may be learnt. Raises Problem: invalid-content, unsupported-input."""
+        limits = self._limits
+        check_count(submission.examples, limits.examples, "examples")
+        check_name_length(submission.task, limits, "#")
+        for index, one in enumerate(submission.examples):
+            check_name_length(one.label, limits, f"#/examples/{index}/label")
+        inputs = [one.input for one in submission.examples]
+        check_inputs(inputs, limits, self._description, "examples/{}/input")
+        declaration = self._declarations.all().get(submission.task)
+        declared = declaration.labels if declaration else ()
+        check_labels(submission.labels, self._taught(submission.task), declared, limits)
 
-        Raises Problem: invalid-content, unsupported-input, idempotency-key-reused.
+    def accept(self, submission: Submission) -> Progress:
+        """Makes a batch that `check` let pass durable; the same again changes nothing.
+
+        Returns where it stands. Raises Problem idempotency-key-reused.
         """
-        self._check(submission)
         batch = submission.batch(self._store.blobs.put)
         try:
             fresh = self._store.intake.accept(batch)
@@ -90,18 +102,6 @@ class Learning:
             logger.exception("the log cannot be read; batch %s is accepted all the same", batch.id)
             received, count = batch.received_at, len(batch.examples)
             return Progress(batch.id, batch.task, "queued", examples=count, received_at=received)
-
-    def _check(self, submission: Submission) -> None:
-        limits = self._limits
-        check_count(submission.examples, limits.examples, "examples")
-        check_name_length(submission.task, limits, "#")
-        for index, one in enumerate(submission.examples):
-            check_name_length(one.label, limits, f"#/examples/{index}/label")
-        inputs = [one.input for one in submission.examples]
-        check_inputs(inputs, limits, self._description, "examples/{}/input")
-        declaration = self._declarations.all().get(submission.task)
-        declared = declaration.labels if declaration else ()
-        check_labels(submission.labels, self._taught(submission.task), declared, limits)
 
     def progress(self, batch_id: str) -> Progress:
         """Where a batch stands. Raises Problem unknown-batch."""

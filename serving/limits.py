@@ -17,7 +17,7 @@ _NAMED = 5  # wrong values named in one message
 def check_inputs(
     inputs: Sequence[Input], limits: Limits, description: Description, place: str = "inputs/{}"
 ) -> None:
-    """Whether the backbone sees this kind of input, and texts are not too long.
+    """Whether the backbone sees this kind of input, and none is too large.
 
     place: JSON pointer of input number {} in the body.
     Raises Problem: invalid-content, unsupported-input.
@@ -25,6 +25,8 @@ def check_inputs(
     for index, one in enumerate(inputs):
         pointer = "#/" + place.format(index)
         _check_modality(one, description, pointer)
+        if one.image is not None:
+            check_image_bytes(len(one.image), limits, pointer)
         for member, text in (("text", one.text), ("text_pair", one.text_pair)):
             if text is not None and len(text) > limits.text_characters:
                 raise invalid(
@@ -42,6 +44,16 @@ def _check_modality(one: Input, description: Description, pointer: str) -> None:
             "unsupported-input",
             f"{pointer} is {given}, and this server's backbone {description.name} sees {seen}",
             errors=[{"pointer": pointer, "detail": f"send {seen}"}],
+        )
+
+
+def check_image_bytes(size: int, limits: Limits, pointer: str) -> None:
+    """Whether a file of this many bytes may be an image. Raises Problem invalid-content."""
+    if not 1 <= size <= limits.image_bytes:
+        raise invalid(
+            pointer,
+            f"an image file of {size} bytes; 1 to {limits.image_bytes} are accepted, send a "
+            "smaller image or a stronger compression",
         )
 
 

@@ -25,6 +25,8 @@ MEDIA_TYPE = "application/problem+json"
 
 logger = logging.getLogger(__name__)
 
+_ERRORS_NAMED = 20  # of what is wrong with one request
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -110,6 +112,14 @@ def invalid(pointer: str, detail: str) -> Problem:
     return Problem("invalid-content", detail, errors=[{"pointer": pointer, "detail": detail}])
 
 
+def several_invalid(found: Sequence[tuple[str, str]]) -> Problem:
+    """`invalid-content` with an error for each (pointer, detail); the first is the problem's."""
+    errors = [{"pointer": pointer, "detail": detail} for pointer, detail in found[:_ERRORS_NAMED]]
+    pointer, detail = found[0]
+    rest = f" (and {len(found) - 1} more like it)" if len(found) > 1 else ""
+    return Problem("invalid-content", f"{pointer}: {detail}{rest}", errors=errors)
+
+
 def install(app: FastAPI) -> None:
     """Makes every refusal a problem: ours, the framework's, and those of body validation."""
     app.add_exception_handler(HTTPException, _answer_http_exception)
@@ -151,9 +161,6 @@ async def _answer_store_error(request: Request, error: Exception) -> Response:
     """A damaged record, a full disk: ours to mend, and nothing of the request was half-written."""
     logger.error("the store failed", exc_info=error)
     return Problem("store-trouble", str(error), retry_after=5).response()
-
-
-_ERRORS_NAMED = 20  # of what is wrong with one request
 
 
 async def _answer_validation_error(request: Request, error: Exception) -> Response:

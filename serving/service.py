@@ -9,11 +9,12 @@ from contextvars import copy_context
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from backbones import Backbone, Input
+from backbones import Backbone, Input, Preprocessed
 from learner.events import Event
 from prompt_store import Manifest, Store
 from serving.auth import Access
 from serving.batcher import Answer, Batcher
+from serving.decoding import Decoder
 from serving.events import EventBus
 from serving.forward import ForwardPass, Work, check, no_classes
 from serving.history import History
@@ -82,6 +83,7 @@ class Service:
             settings.limits.queue_depth,
             metrics,
         )
+        self.decoder = Decoder(backbone, settings.limits, metrics)
         self.learning = Learning(
             store, backbone.description, settings.limits, metrics, lambda: self.watcher.snapshot
         )
@@ -98,6 +100,7 @@ class Service:
         self.events.close()
         await self.watcher.stop()
         await self.batcher.stop()
+        await asyncio.to_thread(self.decoder.shutdown)
         await asyncio.to_thread(self._executor.shutdown)
 
     @property
@@ -140,7 +143,15 @@ class Service:
         if snapshot is None or snapshot.is_empty:
             raise no_classes(await self.off_loop(self.learning.pending))
         check(snapshot, task)
-        return await self.batcher.submit(Work(inputs, task, top_k, pinned))
+        read = await self._decoded(inputs)
+        return await self.batcher.submit(Work(inputs, task, top_k, pinned, read))
+
+    async def _decoded(self, inputs: Sequence[Input]) -> Preprocessed | None:
+        """Images as the backbone sees them; None for texts, which the pass itself reads."""
+        if self.backbone.description.modality == "text":
+            return None
+        self.batcher.check_room(len(inputs))
+        return await self.decoder.read(inputs, "inputs/{}")
 
     async def _pinned(self, version: int) -> Snapshot:
         live = self.watcher.snapshot
@@ -162,7 +173,14 @@ class Service:
     # Learning
 
     async def accept(self, submission: Submission) -> Progress:
-        """Makes a batch durable and says where it stands. Raises as `Learning.accept` does."""
+        """Makes a batch durable and says where it stands; what cannot be learnt is refused first.
+
+        Raises Problem: invalid-content, unsupported-input, overloaded, idempotency-key-reused.
+        """
+        await self.off_loop(self.learning.check, submission)
+        if self.backbone.description.modality == "vision":
+            images = [one.input for one in submission.examples]
+            await self.decoder.check(images, "examples/{}/input")
         progress = await self.off_loop(self.learning.accept, submission)
         if progress.status == "queued" and self._wake is not None:
             self._wake()

@@ -24,6 +24,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from backbones.images import MAX_PIXELS
 from learner.config import LearnerConfig
 from serving.names import LONGEST_NAME
 
@@ -56,6 +57,13 @@ class Limits(BaseModel):
     body_bytes: int = Field(10 * 2**20, ge=1024, description="bytes of one request body")
     inputs: int = Field(256, ge=1, description="inputs of one classify request")
     text_characters: int = Field(20_000, ge=1, description="characters of one text")
+    image_bytes: int = Field(8 * 2**20, ge=1, description="bytes of one image file")
+    image_pixels: int = Field(
+        MAX_PIXELS,
+        ge=1,
+        le=MAX_PIXELS,
+        description="width × height of one image; checked before it is decoded",
+    )
     examples: int = Field(1_000, ge=1, description="examples of one batch")
     labels_per_task: int = Field(1_000, ge=1, description="labels of one task")
     name_characters: int = Field(
@@ -112,7 +120,9 @@ class Settings(BaseSettings):
         description="where all state lies: a folder or a URL",
     )
     backbone: str = Field(
-        "minilm", min_length=1, description="the encoder: minilm, a Hugging Face id, or a folder"
+        "minilm",
+        min_length=1,
+        description="the encoder: minilm, a Hugging Face id, a timm name, or a folder",
     )
     engine: Literal["local", "ray"] = Field(
         "local", description="local: one process and a learner beside it; ray: Ray Serve"

@@ -9,11 +9,13 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from serving.batcher import Answer
+from serving.bodies import read_question
 from serving.forward import Result
 from serving.limits import check_name_length
 from serving.problems import documented
-from serving.routes.common import JSON_ONLY, PREDICT, ServiceDependency, unless_gone
-from serving.schemas.classify import ClassifyAnswer, ClassifyRequest
+from serving.routes.common import PREDICT, ServiceDependency, unless_gone
+from serving.schemas.classify import ClassifyAnswer
+from serving.schemas.forms import classify_openapi
 
 router = APIRouter(tags=["classify"])
 
@@ -22,7 +24,8 @@ router = APIRouter(tags=["classify"])
     "/v1/classify",
     summary="Predict",
     response_model=ClassifyAnswer,
-    dependencies=[*PREDICT, JSON_ONLY],
+    dependencies=PREDICT,
+    openapi_extra=classify_openapi(),
     responses=documented(
         "malformed-request",
         "unknown-task",
@@ -39,12 +42,19 @@ router = APIRouter(tags=["classify"])
         "deadline-exceeded",
     ),
 )
-async def classify(body: ClassifyRequest, request: Request, service: ServiceDependency) -> Response:
-    """Predictions for one input or several, all from one version."""
-    if body.task is not None:
-        check_name_length(body.task, service.settings.limits, "#/task")
-    inputs = [one.to_input() for one in body.inputs]
-    work = service.classify(inputs, body.task, body.top_k, body.version, body.min_version)
+async def classify(request: Request, service: ServiceDependency) -> Response:
+    """Predictions for one input or several, all from one version.
+
+    Texts or images in JSON, one image as the body itself, or image files in a form.
+    """
+    limits = service.settings.limits
+    question = await read_question(request, limits)
+    asked = question.options
+    if asked.task is not None:
+        check_name_length(asked.task, limits, "#/task")
+    work = service.classify(
+        question.inputs, asked.task, asked.top_k, asked.version, asked.min_version
+    )
     answer = await unless_gone(request, work)
     # Written out without the response model: this is the hot path.
     return Response(orjson.dumps(_members(answer)), media_type="application/json")

@@ -7,9 +7,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Request, Response
 
+from serving.bodies import read_examples
 from serving.problems import documented
-from serving.routes.common import JSON_ONLY, LEARN, ServiceDependency, TaskName
-from serving.schemas.batches import BatchBody, ExamplesRequest
+from serving.routes.common import LEARN, ServiceDependency, TaskName
+from serving.schemas.batches import BatchBody
+from serving.schemas.forms import examples_openapi
 from serving.submission import Submission
 
 router = APIRouter(tags=["learn"])
@@ -31,7 +33,8 @@ IdempotencyKey = Annotated[
     "/v1/tasks/{task}/examples",
     summary="Teach",
     status_code=202,
-    dependencies=[*LEARN, JSON_ONLY],
+    dependencies=LEARN,
+    openapi_extra=examples_openapi(),
     responses={
         202: {
             "description": "Accepted, and durable",
@@ -49,19 +52,22 @@ IdempotencyKey = Annotated[
             "unsupported-input",
             "invalid-content",
             "idempotency-key-reused",
+            "overloaded",
         ),
     },
 )
 async def post_examples(
     task: TaskName,
-    body: ExamplesRequest,
     request: Request,
     response: Response,
     service: ServiceDependency,
     idempotency_key: IdempotencyKey = None,
 ) -> BatchBody:
-    """Accepts a labelled batch. After 202 it is never lost."""
-    examples = tuple(one.to_labelled() for one in body.examples)
+    """Accepts a labelled batch: JSON, or a form with image files and their labels.
+
+    After 202 it is never lost. An image that cannot be read is refused here.
+    """
+    examples = await read_examples(request, service.settings.limits)
     submission = Submission(task, examples, request.state.caller, idempotency_key)
     progress = await service.accept(submission)
     response.headers["Location"] = f"/v1/batches/{progress.batch}"

@@ -6,6 +6,8 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, Response
 
+from serving.bodies import FORM, JSON
+from serving.images import MEDIA_TYPES
 from serving.metrics import PrometheusMetrics
 from serving.problems import Problem, documented
 from serving.routes.common import PREDICT, ServiceDependency
@@ -41,9 +43,15 @@ def _info(service: Service, pending: int) -> InfoBody:
         waiting_inputs=service.batcher.waiting,
         pending_batches=pending,
         keys=bool(service.settings.keys),
+        media_types=_media_types(service),
         limits=service.settings.limits,
         trouble=service.trouble(),
     )
+
+
+def _media_types(service: Service) -> list[str]:
+    images = service.backbone.description.modality == "vision"
+    return [JSON, *MEDIA_TYPES, FORM] if images else [JSON]
 
 
 @router.get(

@@ -16,10 +16,9 @@ from serving.submission import Labelled
 _BATCH = "01JD4Q8ZK3W9V7X5M2N6P0R1ST"
 
 
-class ExampleBody(RequestShape):
-    """One input with its true label."""
+class ExampleLabel(RequestShape):
+    """What is said of one input."""
 
-    input: OneInput
     label: Name
     id: str | None = Field(
         None,
@@ -28,6 +27,18 @@ class ExampleBody(RequestShape):
         pattern=r"^[A-Za-z0-9._:-]+$",
         description="your own name for it, or the id of the result it corrects",
     )
+
+
+class FormLabels(RequestShape):
+    """What the fields of a form say of its files."""
+
+    examples: Annotated[list[ExampleLabel], FailFast()]
+
+
+class ExampleBody(ExampleLabel):
+    """One input with its true label."""
+
+    input: OneInput
 
     def to_labelled(self) -> Labelled:
         """The same for the intake."""

@@ -9,17 +9,9 @@ from serving.schemas.inputs import Inputs
 from serving.schemas.shape import LARGEST_INTEGER, MESSAGE, AnswerShape, RequestShape, shown
 
 
-class ClassifyRequest(RequestShape):
-    """Inputs, and what to say about them."""
+class ClassifyOptions(RequestShape):
+    """What to say about inputs."""
 
-    model_config = ConfigDict(
-        json_schema_extra=shown(
-            {"inputs": [MESSAGE, {"text": "Is it waterproof?"}], "task": "mail", "top_k": 3},
-            {"inputs": MESSAGE},
-        )
-    )
-
-    inputs: Inputs = Field(description="one input or a list of them")
     task: Name | None = Field(
         None, description="choose among this task's classes only; without it, among all"
     )
@@ -33,6 +25,19 @@ class ClassifyRequest(RequestShape):
         le=LARGEST_INTEGER,
         description="answer with this version or a later one, or not at all (409)",
     )
+
+
+class ClassifyRequest(ClassifyOptions):
+    """Inputs, and what to say about them."""
+
+    model_config = ConfigDict(
+        json_schema_extra=shown(
+            {"inputs": [MESSAGE, {"text": "Is it waterproof?"}], "task": "mail", "top_k": 3},
+            {"inputs": MESSAGE},
+        )
+    )
+
+    inputs: Inputs = Field(description="one input or a list of them")
 
 
 class PredictionBody(AnswerShape):

@@ -73,6 +73,7 @@ class InfoBody(AnswerShape):
                 "waiting_inputs": 0,
                 "pending_batches": 1,
                 "keys": False,
+                "media_types": ["application/json"],
                 "limits": _LIMITS,
                 "trouble": [],
             }
@@ -94,6 +95,7 @@ class InfoBody(AnswerShape):
     waiting_inputs: int = Field(description="inputs that wait for a forward pass")
     pending_batches: int = Field(description="accepted batches that are not settled")
     keys: bool = Field(description="whether bearer keys are configured")
+    media_types: list[str] = Field(description="types of bodies that POST /v1/classify takes")
     limits: Limits
     trouble: list[str] = Field(
         description="what does not work as it should, empty when all is well"

@@ -129,7 +129,7 @@ def test_idempotency_keys_that_are_not_keys(client: httpx.Client, key: str) -> N
     assert problem["errors"][0]["parameter"] == "Idempotency-Key"
 
 
-@pytest.mark.parametrize("media_type", ["text/plain", "multipart/form-data; boundary=x", None])
+@pytest.mark.parametrize("media_type", ["text/plain", "image/gif", None])
 @pytest.mark.parametrize("path", [CLASSIFY, TEACH])
 def test_media_types(client: httpx.Client, path: str, media_type: str | None) -> None:
     headers = {"Content-Type": media_type} if media_type else {}

@@ -1,0 +1,96 @@
+"""Images to what the backbone sees: in threads of their own, ahead of the queue for a pass.
+
+A decoded image is many times its file. No more of them exist at once than there are threads: what
+is kept is the backbone's own small input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+from backbones import Backbone, Input, InvalidInput, Preprocessed
+from serving.images import pixels_of
+from serving.metrics import Metrics
+from serving.problems import Problem, several_invalid
+from serving.settings import Limits
+
+T = TypeVar("T")
+
+THREADS: Final = 2
+"""Images decoded at once. Decoding leaves Python's lock, so that two cores are used."""
+
+
+class Decoder:
+    """Bounded, and fair: each request has at most `THREADS` images in hand at a time."""
+
+    def __init__(self, backbone: Backbone, limits: Limits, metrics: Metrics) -> None:
+        self._backbone: Final = backbone
+        self._limits: Final = limits
+        self._metrics: Final = metrics
+        self._threads: Final = ThreadPoolExecutor(THREADS, thread_name_prefix="decoder")
+        self._waiting = 0
+
+    def shutdown(self) -> None:
+        """Returns after the images in hand."""
+        self._threads.shutdown(cancel_futures=True)
+
+    async def read(self, inputs: Sequence[Input], place: str) -> Preprocessed:
+        """The images for the backbone. place: JSON pointer of input number {} in the body.
+
+        Raises Problem: invalid-content that names every image at fault, overloaded. Cancelling
+        drops what is not yet in a thread.
+        """
+        return Preprocessed.concat(await self._each(inputs, place, self._one))
+
+    async def check(self, inputs: Sequence[Input], place: str) -> None:
+        """Whether the backbone can see every image. Keeps nothing. Raises as `read`."""
+        await self._each(inputs, place, lambda one: bool(len(self._one(one))))
+
+    async def _each(
+        self, inputs: Sequence[Input], place: str, work: Callable[[Input], T]
+    ) -> list[T]:
+        self._check_room(len(inputs))
+        done: dict[int, T] = {}
+        wrong: dict[int, str] = {}
+        rest = enumerate(inputs)
+        loop = asyncio.get_running_loop()
+
+        async def lane() -> None:
+            for index, one in rest:
+                try:
+                    done[index] = await loop.run_in_executor(self._threads, work, one)
+                except InvalidInput as error:
+                    wrong[index] = str(error).removeprefix("input 0: ")  # its place in a list of 1
+
+        self._waiting += len(inputs)
+        try:
+            await asyncio.gather(*(lane() for _ in range(min(THREADS, len(inputs)))))
+        finally:
+            self._waiting -= len(inputs)
+        if wrong:
+            raise several_invalid([("#/" + place.format(i), wrong[i]) for i in sorted(wrong)])
+        return [done[index] for index in range(len(inputs))]
+
+    def _check_room(self, more: int) -> None:
+        most = self._limits.queue_depth
+        if self._waiting == 0 or self._waiting + more <= most:
+            return
+        self._metrics.add("perennial_refusals")
+        raise Problem(
+            "overloaded",
+            f"{self._waiting} images wait to be decoded and at most {most} may; try again later",
+            retry_after=1,
+        )
+
+    def _one(self, one: Input) -> Preprocessed:
+        assert one.image is not None, "only images are decoded"
+        size = pixels_of(one.image)
+        if size is not None and size[0] * size[1] > self._limits.image_pixels:
+            raise InvalidInput(
+                f"an image of {size[0]} x {size[1]} pixels; at most {self._limits.image_pixels} "
+                "are accepted, make it smaller"
+            )
+        return self._backbone.preprocess([one])
