@@ -28,7 +28,7 @@ def bench() -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     required=True,
     multiple=True,
-    help="Folder of a data set (one *.json.gz with train and test rows); may be repeated. "
+    help="Folder of a data set (texts: one *.json.gz, images: one *.npz); may be repeated. "
     "With --stream: the folder above all data sets.",
 )
 @click.option(
@@ -57,7 +57,11 @@ def bench() -> None:
 )
 @click.option("--backbone", default="minilm", show_default=True)
 @click.option("--max-length", default=256, show_default=True, help="Tokens read of an input.")
+@click.option(
+    "--image-size", type=click.IntRange(min=1), help="Pixels of a side. Default: the backbone's."
+)
 @click.option("--prompted-layers", type=click.IntRange(min=1), help="Default: the backbone's.")
+@click.option("--tests", type=click.IntRange(min=1), help="Test rows a class. Default: all.")
 @click.option("--threads", default=1, show_default=True, help="CPU threads of the encoder.")
 @click.option(
     "--json",
@@ -73,6 +77,7 @@ def bench() -> None:
 @click.option(
     "--hindsight", is_flag=True, help="Also judge the gate: every candidate by the test rows."
 )
+@click.option("--degraded", is_flag=True, help="Also examine at the end on test images made worse.")
 def stream(
     data: tuple[Path, ...],
     named: tuple[str, ...],
@@ -85,11 +90,14 @@ def stream(
     overrides: tuple[str, ...],
     backbone: str,
     max_length: int,
+    image_size: int | None,
     prompted_layers: int | None,
+    tests: int | None,
     threads: int,
     json_path: Path | None,
     plot: Path | None,
     hindsight: bool,
+    degraded: bool,
 ) -> None:
     """Learn a stream of tasks through the real learner and store, and print a table."""
     from benchmarks.stream_report import Run, run_all
@@ -97,7 +105,18 @@ def stream(
     short = {"gate.mode": gate, "head.kind": head}
     overrides += tuple(f"{name}={value}" for name, value in short.items() if value is not None)
     run = Run(
-        data, named, tasks, shots, backbone, max_length, prompted_layers, overrides, hindsight
+        data=data,
+        named=named,
+        tasks=tasks,
+        shots=shots,
+        backbone=backbone,
+        max_length=max_length,
+        prompted_layers=prompted_layers,
+        overrides=overrides,
+        hindsight=hindsight,
+        image_size=image_size,
+        tests=tests,
+        degraded=degraded,
     )
     rows = run_all(run, seeds=range(seeds), methods=methods, threads=threads, json_path=json_path)
     if plot is not None:

@@ -121,8 +121,8 @@ class Examiner:
         lower, upper = [], []
         for start in range(0, len(task.test), CHUNK):
             chunk = task.test[start : start + CHUNK]
-            texts = [Input(text=one.text, text_pair=one.text_pair) for one in chunk]
-            lower.append(self.backbone.lower(self.backbone.preprocess(texts)))
+            batch = self.backbone.preprocess([one.input for one in chunk])
+            lower.append(self.backbone.lower(batch))
             upper.append(self.backbone.encode_lower_layers(lower[-1], nothing))
             self.report(len(chunk))
         states = LowerStates.concat(lower)

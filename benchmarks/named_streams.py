@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +23,9 @@ HALF_TESTS = 150
 INTENT_SHOTS = 16
 INTENTS = {"banking77": 7, "clinc150": 10}
 """Tasks that each intent data set is dealt into."""
+IMAGE_SHOTS = 20
+IMAGES = {"cifar100_subset": 10, "clothing_small": 2}
+"""Tasks that each image data set is dealt into: of 10 and of 5 classes."""
 
 
 def nlp7(data: Path, seed: int) -> Stream:
@@ -38,11 +41,13 @@ def nlp7_half(data: Path, seed: int) -> Stream:
 
 def mixed(data: Path, seed: int) -> Stream:
     """nlp7 and both intent data sets, interleaved."""
-    tasks = _single_tasks(data, NLP7, seed)
-    for name, count in INTENTS.items():
-        dealt = Dataset.load(data / name).stream(tasks=count, shots=INTENT_SHOTS, seed=seed)
-        tasks += [replace(task, name=f"{name}-{task.name}") for task in dealt.tasks]
+    tasks = _single_tasks(data, NLP7, seed) + _dealt(data, INTENTS, INTENT_SHOTS, seed)
     return Stream("mixed", seed, _shuffled(tasks, seed))
+
+
+def images(data: Path, seed: int) -> Stream:
+    """Small pictures of things and photographs of clothes, interleaved."""
+    return Stream("images", seed, _shuffled(_dealt(data, IMAGES, IMAGE_SHOTS, seed), seed))
 
 
 def cl12(data: Path, seed: int) -> Stream:
@@ -55,6 +60,7 @@ NAMED: dict[str, Callable[[Path, int], Stream]] = {
     "nlp7-half": nlp7_half,
     "mixed": mixed,
     "cl12": cl12,
+    "images": images,
 }
 """What `--stream` may name: from the folder of all data and a seed to the stream."""
 
@@ -68,6 +74,15 @@ def _single_tasks(
         SingleTask.load(data, name).deal(shots=shots[name], seed=seed, tests=tests)
         for name in names
     ]
+
+
+def _dealt(data: Path, counts: Mapping[str, int], shots: int, seed: int) -> list[StreamTask]:
+    """The tasks of whole data sets, under names of their own. counts: tasks of each."""
+    tasks: list[StreamTask] = []
+    for name, count in counts.items():
+        dealt = Dataset.load(data / name).stream(tasks=count, shots=shots, seed=seed)
+        tasks += [replace(task, name=f"{name}-{task.name}") for task in dealt.tasks]
+    return tasks
 
 
 def _shuffled(tasks: Sequence[StreamTask], seed: int) -> tuple[StreamTask, ...]:

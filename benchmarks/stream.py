@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from backbones import TrainableBackbone
+from benchmarks.degraded import examine_degraded
 from benchmarks.examiner import Examiner
 from benchmarks.hindsight import as_json, look_back
 from benchmarks.measures import (
@@ -29,7 +30,7 @@ from learner.build import build_learner
 from learner.config import LearnerConfig
 from learner.content import ContentReader
 from learner.events import Event
-from prompt_store import Batch, Example, Kind, Store, batch_id
+from prompt_store import Batch, Example, Kind, Store, batch_id, digest_of
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Row:
     """What else the run was told, as `--json` needs it to tell runs apart."""
     hindsight: dict[str, Any] | None = None
     """With `--hindsight`: right and wrong decisions of the gate, by the test rows."""
+    degraded: list[dict[str, Any]] | None = None
+    """With `--degraded`: `DegradedMarks` of what is live at the end."""
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -73,10 +76,12 @@ def run_stream(
     examined: Callable[[int], None] = lambda rows: None,
     learnt: Callable[[StreamTask], None] = lambda task: None,
     hindsight: bool = False,
+    degraded: bool = False,
 ) -> Row:
     """Learn a stream task by task in a store of its own and examine what is live after each.
 
-    hindsight: at the end, also judge every candidate by the test rows.
+    hindsight: at the end, also judge every candidate by the test rows
+    degraded: at the end, also examine what is live on test images made worse
     """
     with tempfile.TemporaryDirectory(prefix="perennial-bench-") as folder:
         store = Store.open(folder)
@@ -86,7 +91,7 @@ def run_stream(
         unnamed, named = _matrix(stream), _matrix(stream)
         sizes, cpu = [_size(folder)], []
         for j, task in enumerate(stream.tasks):
-            store.intake.accept(as_batch(task))
+            store.intake.accept(as_batch(task, store.blobs.put))
             started = time.process_time()
             while learner.step():
                 pass
@@ -98,19 +103,31 @@ def run_stream(
             named[: j + 1, j] = list(marks.named.values())
             learnt(task)
         row = _row(stream, variant, store, unnamed, named, cpu, sizes)
-        if not hindsight:
-            return row
-        verdicts = look_back(store, examiner, stream.tasks)
-        return replace(row, hindsight=as_json(verdicts))
+        if hindsight:
+            verdicts = look_back(store, examiner, stream.tasks)
+            row = replace(row, hindsight=as_json(verdicts))
+        if degraded:
+            row = replace(row, degraded=examine_degraded(stream, content, backbone, examined))
+        return row
 
 
-def as_batch(task: StreamTask) -> Batch:
-    """A stream's task as one POST would carry it."""
+def as_batch(task: StreamTask, keep_image: Callable[[bytes], str] = digest_of) -> Batch:
+    """A stream's task as one POST would carry it.
+
+    keep_image: stores an image's bytes, returns their digest; a batch for an intake needs
+        `Blobs.put`
+    """
     examples = tuple(
-        Example(id=str(i), label=one.label, text=one.text, text_pair=one.text_pair)
+        Example(
+            id=str(i),
+            label=one.label,
+            text=one.input.text,
+            text_pair=one.text_pair,
+            image=None if one.image is None else keep_image(one.image),
+        )
         for i, one in enumerate(task.train)
     )
-    body = "".join(f"{e.label}\n{e.text}\n{e.text_pair or ''}\n" for e in examples)
+    body = "".join(f"{e.label}\n{e.image or e.text}\n{e.text_pair or ''}\n" for e in examples)
     return Batch(
         id=batch_id(),
         task=task.name,

@@ -13,6 +13,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from backbones import TrainableBackbone, load
+from benchmarks.degraded_table import (
+    DEGRADED_HEADINGS,
+    degraded_markdown,
+    summarise_degraded,
+)
 from benchmarks.named_streams import NAMED
 from benchmarks.overrides import JOINT, BadOverride, learner_config
 from benchmarks.results import Results
@@ -25,7 +30,10 @@ from learner.events import Event
 
 @dataclass(frozen=True)
 class Run:
-    """What all rows of one call share. data: folders of single data sets; named: streams."""
+    """What all rows of one call share. data: folders of single data sets; named: streams.
+
+    image_size: pixels of a side, None for the backbone's own;  tests: test rows a class at most
+    """
 
     data: tuple[Path, ...]
     named: tuple[str, ...]
@@ -36,9 +44,17 @@ class Run:
     prompted_layers: int | None
     overrides: tuple[str, ...]
     hindsight: bool = False
+    image_size: int | None = None
+    tests: int | None = None
+    degraded: bool = False
 
     def streams(self, seed: int) -> list[Stream]:
         """Every stream of the run. Raises UnknownDataset."""
+        streams = self._whole(seed)
+        return streams if self.tests is None else [one.limited(self.tests) for one in streams]
+
+    def _whole(self, seed: int) -> list[Stream]:
+        """With all test rows."""
         if self.named:
             return [NAMED[name](self.data[0], seed) for name in self.named]
         sets = [Dataset.load(folder) for folder in self.data]
@@ -47,11 +63,17 @@ class Run:
     def settings(self) -> dict[str, Any]:
         """Tells this run's rows from others of the same stream, method and seed."""
         dealt = {} if self.named else {"tasks": self.tasks, "shots": self.shots}
+        asked = {
+            "image_size": self.image_size,
+            "tests": self.tests,
+            "degraded": self.degraded or None,
+        }
         return dealt | {
             "backbone": self.backbone,
             "max_length": self.max_length,
             "prompted_layers": self.prompted_layers,
             "overrides": sorted(self.overrides),
+            **{name: value for name, value in asked.items() if value is not None},
         }
 
 
@@ -81,9 +103,11 @@ def run_missing(
         threads=threads,
         max_length=run.max_length,
         prompted_layers=run.prompted_layers,
+        image_size=run.image_size,
     )
     for seed in seeds:
         for stream in run.streams(seed):
+            _check_modality(stream, encoder)
             for method in methods:
                 if not done.has(stream.name, method, seed, settings, hindsight=run.hindsight):
                     row = _row(run, stream, method, encoder, console)
@@ -100,11 +124,26 @@ def check(run: Run, methods: Sequence[str]) -> None:
                 learner_config(method, 0, run.overrides)
             elif run.overrides:
                 raise BadOverride(f"{JOINT} has no options of the learner, got {run.overrides}")
-        run.streams(0)
+        images = [one.name for one in run.streams(0) if one.has_images]
     except BadOverride as error:
         raise click.BadParameter(str(error), param_hint="--set") from error
     except UnknownDataset as error:
         raise click.BadParameter(str(error), param_hint="--data") from error
+    if images and JOINT in methods:
+        raise click.UsageError(f"--method {JOINT} reads texts only; {images[0]} holds images")
+    if run.degraded and not images:
+        raise click.UsageError("--degraded makes test images worse; this stream holds texts")
+
+
+def _check_modality(stream: Stream, encoder: TrainableBackbone) -> None:
+    """Refuse images for a backbone of texts, and the other way round. Raises UsageError."""
+    sees_images = encoder.description.modality == "vision"
+    if stream.has_images != sees_images:
+        held, seen = ("images" if one else "texts" for one in (stream.has_images, sees_images))
+        raise click.UsageError(
+            f"{stream.name} holds {held} and the backbone {encoder.description.name} sees {seen}: "
+            "name another --backbone"
+        )
 
 
 def _row(
@@ -118,7 +157,7 @@ def _row(
             return run_joint(stream, run.backbone, run.max_length, bars.share)
     config = learner_config(method, stream.seed, run.overrides)
     with _Bars(console, title, len(stream.tasks)) as bars:
-        return _learn(stream, method, config, encoder, bars, run.hindsight)
+        return _learn(stream, method, config, encoder, bars, run)
 
 
 def _learn(
@@ -127,7 +166,7 @@ def _learn(
     config: LearnerConfig,
     encoder: TrainableBackbone,
     bars: _Bars,
-    hindsight: bool,
+    run: Run,
 ) -> Row:
     return run_stream(
         stream,
@@ -137,7 +176,8 @@ def _learn(
         emit=bars.event,
         examined=bars.examined,
         learnt=lambda task: bars.learnt(),
-        hindsight=hindsight,
+        hindsight=run.hindsight,
+        degraded=run.degraded and stream.has_images,
     )
 
 
@@ -184,11 +224,18 @@ class _Bars:
 def _print(rows: Sequence[Row]) -> None:
     console = Console()
     if not console.is_terminal:
-        click.echo(markdown(rows))
+        tables = (markdown(rows), degraded_markdown(rows))
+        click.echo("\n\n".join(table for table in tables if table))
         return
-    table = Table(*HEADINGS)
-    for line in summarise(rows):
-        table.add_row(*line)
-    console.print(table)
+    _print_table(console, HEADINGS, summarise(rows))
     for said in caption(rows):
         console.print(said)
+    if degraded := summarise_degraded(rows):
+        _print_table(console, DEGRADED_HEADINGS, degraded)
+
+
+def _print_table(console: Console, headings: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    table = Table(*headings)
+    for line in lines:
+        table.add_row(*line)
+    console.print(table)

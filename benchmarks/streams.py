@@ -1,18 +1,26 @@
 """Streams: a seeded order of tasks with k shots a class and their full test sets.
 
-A data set is one gzipped JSON file in a folder: `train` and `test` as lists of `[text, label]`, and
-optionally `domains: {name: [label, …]}`, which then are the tasks. Without domains the classes are
-shuffled and dealt into tasks of equal size.
+A data set is one file in a folder. Texts: gzipped JSON, `train` and `test` as lists of
+`[text, label]`, and optionally `domains: {name: [label, …]}`, which then are the tasks. Images: see
+`image_sets`. Without domains the classes are shuffled and dealt into tasks of equal size.
 """
 
 from __future__ import annotations
 
 import gzip
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import orjson
+
+from backbones import Input
+from benchmarks.image_sets import TEST, TRAIN, BadImageSet, ImageSet
+
+TEST_SEED = 5
+"""Of the choice of test rows, where there are to be fewer: the same for every stream."""
+
+FORMS = ("*.json.gz", "*.npz")
 
 
 class UnknownDataset(ValueError):
@@ -21,11 +29,22 @@ class UnknownDataset(ValueError):
 
 @dataclass(frozen=True)
 class Example:
-    """One row: a text or a pair of texts, and the name of its class."""
+    """One row: a text, a pair of texts or an image, and the name of its class.
+
+    image: an encoded file; text is "" then
+    """
 
     text: str
     label: str
     text_pair: str | None = None
+    image: bytes | None = None
+
+    @property
+    def input(self) -> Input:
+        """As the backbone is given it."""
+        if self.image is not None:
+            return Input(image=self.image)
+        return Input(text=self.text, text_pair=self.text_pair)
 
 
 @dataclass(frozen=True)
@@ -37,6 +56,15 @@ class StreamTask:
     test: tuple[Example, ...]
     dataset: str = ""
 
+    def limited(self, tests: int) -> StreamTask:
+        """With at most `tests` test rows a class, the same ones for every seed."""
+        chosen: set[int] = set()
+        for label in {one.label for one in self.test}:
+            of_label = [i for i, one in enumerate(self.test) if one.label == label]
+            random.Random(TEST_SEED).shuffle(of_label)
+            chosen.update(of_label[:tests])
+        return replace(self, test=tuple(self.test[i] for i in sorted(chosen)))
+
 
 @dataclass(frozen=True)
 class Stream:
@@ -45,6 +73,15 @@ class Stream:
     name: str
     seed: int
     tasks: tuple[StreamTask, ...]
+
+    @property
+    def has_images(self) -> bool:
+        """Whether any row is an image."""
+        return any(one.image is not None for t in self.tasks for one in (*t.train, *t.test))
+
+    def limited(self, tests: int) -> Stream:
+        """With at most `tests` test rows a class."""
+        return replace(self, tasks=tuple(task.limited(tests) for task in self.tasks))
 
 
 @dataclass(frozen=True)
@@ -58,22 +95,41 @@ class Dataset:
 
     @classmethod
     def load(cls, folder: Path) -> Dataset:
-        """Read `folder/*.json.gz`. Raises UnknownDataset with what was looked for."""
-        files = sorted(folder.glob("*.json.gz")) if folder.is_dir() else []
+        """Read the one file in `folder`. Raises UnknownDataset with what was looked for."""
+        files = [path for form in FORMS for path in sorted(folder.glob(form))]
         if len(files) != 1:
             raise UnknownDataset(
-                f"{folder}: expected a folder with exactly one *.json.gz, found {len(files)}"
+                f"{folder}: expected a folder with exactly one {' or '.join(FORMS)}, "
+                f"found {len(files)}"
             )
-        raw = orjson.loads(gzip.decompress(files[0].read_bytes()))
+        if files[0].suffix == ".npz":
+            return cls._of_images(folder.name, files[0])
+        return cls._of_texts(folder.name, files[0])
+
+    @classmethod
+    def _of_texts(cls, name: str, path: Path) -> Dataset:
+        raw = orjson.loads(gzip.decompress(path.read_bytes()))
         if not isinstance(raw, dict) or not {"train", "test"} <= raw.keys():
-            raise UnknownDataset(f"{files[0]}: expected the keys 'train' and 'test'")
+            raise UnknownDataset(f"{path}: expected the keys 'train' and 'test'")
         domains = raw.get("domains")
         return cls(
-            name=folder.name,
+            name=name,
             train=tuple(Example(text, label) for text, label in raw["train"]),
             test=tuple(Example(text, label) for text, label in raw["test"]),
             domains={k: tuple(v) for k, v in domains.items()} if domains else None,
         )
+
+    @classmethod
+    def _of_images(cls, name: str, path: Path) -> Dataset:
+        try:
+            images = ImageSet.load(path)
+        except BadImageSet as error:
+            raise UnknownDataset(f"{path}: {error}") from error
+        train, test = (
+            tuple(Example("", label, image=data) for data, label in images.part(part))
+            for part in (TRAIN, TEST)
+        )
+        return cls(name, train, test, domains=None)
 
     def stream(self, *, tasks: int, shots: int, seed: int) -> Stream:
         """A stream of `tasks` tasks with at most `shots` training rows a class."""
