@@ -79,6 +79,10 @@ class TrainableBackbone(Backbone, Protocol):
         """Features (len(rows), D) of the cached examples `rows`, differentiable in `prefix`."""
         ...
 
+    def augmented(self, batch: Preprocessed, seed: int) -> Preprocessed | None:
+        """Every example changed at random in a way that leaves its class; None: no such way."""
+        ...
+
     def queries(
         self, lower: LowerStates, prefix: Prefix, per_example: int, seed: int
     ) -> list[Queries]:

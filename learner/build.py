@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from backbones import TrainableBackbone
+from backbones.description import Modality
 from learner.config import LearnerConfig
 from learner.events import Emit, discard
 from learner.loop import Learner
@@ -19,25 +20,25 @@ from learner.methods.sequential import Sequential
 from prompt_store import Store
 
 
-def build_method(config: LearnerConfig) -> Method:
-    """The method a configuration names."""
+def build_method(config: LearnerConfig, modality: Modality = "text") -> Method:
+    """The method a configuration names, with the recipe of what the backbone sees."""
     match config.method:
         case "auto":
-            return DomainPrompt(config.auto)
+            return DomainPrompt(config.auto.suited(modality))
         case "q-tuning":
-            return QTuning(config.q_tuning)
+            return QTuning(config.q_tuning.suited(modality))
         case "progressive":
-            return QTuning(config.progressive, name="progressive")
+            return QTuning(config.progressive.suited(modality), name="progressive")
         case "layer-grouped":
-            return LayerGrouped(config.layer_grouped)
+            return LayerGrouped(config.layer_grouped.suited(modality))
         case "independent":
-            return LayerGrouped(config.independent, name="independent")
+            return LayerGrouped(config.independent.suited(modality), name="independent")
         case "sequential":
-            return Sequential(config.sequential)
+            return Sequential(config.sequential.suited(modality))
         case "additive":
-            return Additive(config.additive)
+            return Additive(config.additive.suited(modality))
         case "joint":
-            return Joint(config.joint)
+            return Joint(config.joint.suited(modality))
         case "frozen":
             return Frozen()
 
@@ -52,5 +53,5 @@ def build_learner(
     stopping: Callable[[], bool] = lambda: False,
 ) -> Learner:
     """A learner on this store; call its `start`, then `step` for as long as it should learn."""
-    method = build_method(config)
+    method = build_method(config, backbone.description.modality)
     return Learner(store, backbone, method, config, writer=writer, emit=emit, stopping=stopping)

@@ -43,11 +43,26 @@ class PromptedInputs(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class ManyViews:
+    """Inputs and changed views of them, one after the other. lower: (views + 1) · n examples"""
+
+    lower: LowerStates
+    count: int
+    random: np.random.Generator
+
+    def drawn(self, index: IntArray) -> IntArray:
+        """For each of the n inputs the place of one of its views, or of itself."""
+        number = self.random.integers(len(self.lower) // self.count, size=len(index))
+        return index + number * self.count
+
+
+@dataclass(frozen=True, eq=False)
 class KeysValuesInputs:
     """Inputs whose lower layers are computed once; the rows enter the upper ones."""
 
     backbone: TrainableBackbone
     lower: LowerStates
+    seen_as: ManyViews | None = None
 
     @property
     def lengths(self) -> IntArray:
@@ -60,9 +75,12 @@ class KeysValuesInputs:
         return self.lower.states.device
 
     def features(self, rows: TensorRows, index: IntArray) -> Tensor:
-        """Differentiable features."""
+        """Differentiable features, of a view drawn for each input where there are some."""
         prefix = TensorPrefix(rows.values, rows.bias)
-        return self.backbone.features(self.lower, index.tolist(), prefix).to(self.device)
+        lower = self.lower
+        if self.seen_as is not None:
+            lower, index = self.seen_as.lower, self.seen_as.drawn(index)
+        return self.backbone.features(lower, index.tolist(), prefix).to(self.device)
 
     def encode(self, rows: Rows) -> FloatArray:
         """Features of all inputs."""
@@ -97,12 +115,29 @@ class TokenInputs:
         return self.backbone.encode_tokens(self.inputs, bank, np.zeros(len(self.inputs), np.int64))
 
 
-def prompted_inputs(lesson: Lesson, form: Form, backbone: TrainableBackbone) -> PromptedInputs:
-    """The lesson's inputs for prompts of `form`. Raises TypeError where the backbone takes none."""
+def prompted_inputs(
+    lesson: Lesson, form: Form, backbone: TrainableBackbone, views: int = 0
+) -> PromptedInputs:
+    """The lesson's inputs for prompts of `form`. Raises TypeError where the backbone takes none.
+
+    views: changed views of each input to train on beside it, where the modality has such
+    """
     if form == "keys_values":
-        return KeysValuesInputs(backbone, lesson.lower_states(backbone))
+        lower = lesson.lower_states(backbone)
+        return KeysValuesInputs(backbone, lower, _views(lesson, lower, backbone, views))
     if not hasattr(backbone, "token_features"):
         raise TypeError(
             f"{backbone.description.name} takes no input-token prompts; use form='keys_values'"
         )
     return TokenInputs(cast(TokenBackbone, backbone), lesson.inputs)
+
+
+def _views(
+    lesson: Lesson, lower: LowerStates, backbone: TrainableBackbone, count: int
+) -> ManyViews | None:
+    changed = [backbone.augmented(lesson.inputs, lesson.seed + number) for number in range(count)]
+    states = [backbone.lower(view) for view in changed if view is not None]
+    if not states:
+        return None
+    whole = LowerStates.concat([lower, *states])
+    return ManyViews(whole, len(lower), np.random.default_rng(lesson.seed))

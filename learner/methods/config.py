@@ -8,6 +8,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from backbones.description import Modality
 from learner.rows import Form
 
 LossName = Literal["auto", "crossfit", "cosine"]
@@ -32,6 +33,15 @@ INITIAL_SCALE: dict[Form, float] = {"keys_values": 0.1, "tokens": 0.02}
 FEW_EXAMPLES = 200
 EPOCHS_FEW, EPOCHS_MANY = 12, 8
 """Epochs under `FEW_EXAMPLES` examples, and from there on (METHODS §7)."""
+OF_IMAGES: dict[str, float] = {
+    "learning_rate": 0.05,
+    "epochs": 6,
+    "batch_size": 25,
+    "warmup": 0.1,
+    "minimum_steps": 24,
+    "views": 3,
+}
+"""What differs for images: prompts overfit sooner than on text (docs/images.md)."""
 
 
 class FrozenConfig(BaseModel):
@@ -71,6 +81,13 @@ class PromptConfig(FrozenConfig):
     )
     minimum_steps: int = Field(default=96, ge=1)
     maximum_steps: int = Field(default=2000, ge=1)
+    views: int = Field(
+        default=0,
+        ge=0,
+        le=32,
+        description="changed views of each input that are trained on beside it, where the "
+        "modality has such; images: 3",
+    )
 
     @model_validator(mode="after")
     def _steps_are_ordered(self) -> Self:
@@ -79,6 +96,13 @@ class PromptConfig(FrozenConfig):
                 f"minimum_steps {self.minimum_steps} is above maximum_steps {self.maximum_steps}"
             )
         return self
+
+    def suited(self, modality: Modality) -> Self:
+        """The recipe of this modality, where nobody said otherwise."""
+        if modality == "text":
+            return self
+        others = {name: OF_IMAGES[name] for name in OF_IMAGES.keys() - self.model_fields_set}
+        return self.model_copy(update=others)
 
     @property
     def rate(self) -> float:

@@ -53,7 +53,7 @@ class LayerGrouped:
     ) -> MethodState:
         """One task: start from the last one's root, train, materialise, combine."""
         config, description = self.config, backbone.description
-        inputs = prompted_inputs(lesson, config.form, backbone)
+        inputs = prompted_inputs(lesson, config.form, backbone, config.views)
         start, notes = self._start(lesson, state, description)
         groups = config.groups_of(description.prompted_layers)
         group_of = group_of_layers(description.prompted_layers, groups)

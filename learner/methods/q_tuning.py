@@ -48,7 +48,7 @@ class QTuning:
     ) -> MethodState:
         """One task: make room, train, fold, take the snapshot."""
         config = self.config
-        inputs = prompted_inputs(lesson, config.form, backbone)
+        inputs = prompted_inputs(lesson, config.form, backbone, config.views)
         queue, notes = self._queue_to_train(lesson, state, backbone)
         shared = self._shared(lesson, state, backbone.description)
         seed = seed_of(lesson, "network")

@@ -72,7 +72,7 @@ def train_rows(
     report: Progress,
 ) -> tuple[Rows, float]:
     """One prompt of free rows trained on from `start`, and the last epoch's loss."""
-    inputs = prompted_inputs(lesson, config.form, backbone)
+    inputs = prompted_inputs(lesson, config.form, backbone, config.views)
     prompt = TensorRows.of(start, inputs.device)
     prompt.values.requires_grad_()
     objective = objective_of(lesson, config, inputs, start)
