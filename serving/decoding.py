@@ -22,6 +22,13 @@ T = TypeVar("T")
 THREADS: Final = 2
 """Images decoded at once. Decoding leaves Python's lock, so that two cores are used."""
 
+LONGEST: Final = 50
+"""Longer side of an image, in shorter sides.
+
+Preprocessing brings the shorter side to the backbone's size: a file of 1 x 1,000,000 pixels would
+become one of hundreds of millions.
+"""
+
 
 class Decoder:
     """Bounded, and fair: each request has at most `THREADS` images in hand at a time."""
@@ -88,9 +95,16 @@ class Decoder:
     def _one(self, one: Input) -> Preprocessed:
         assert one.image is not None, "only images are decoded"
         size = pixels_of(one.image)
-        if size is not None and size[0] * size[1] > self._limits.image_pixels:
-            raise InvalidInput(
-                f"an image of {size[0]} x {size[1]} pixels; at most {self._limits.image_pixels} "
-                "are accepted, make it smaller"
-            )
+        if size is not None:
+            _check_size(*size, self._limits.image_pixels)
         return self._backbone.preprocess([one])
+
+
+def _check_size(width: int, height: int, most: int) -> None:
+    found = f"an image of {width} x {height} pixels"
+    if width * height > most:
+        raise InvalidInput(f"{found}; at most {most} are accepted, make it smaller")
+    if max(width, height) > LONGEST * min(width, height):
+        raise InvalidInput(
+            f"{found} is more than {LONGEST} times as long as it is wide; crop it to what it shows"
+        )

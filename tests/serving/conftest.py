@@ -6,16 +6,23 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from backbones import Backbone
 from prompt_store import Store
 from serving.metrics import PrometheusMetrics
 from serving.service import Service
 from serving.settings import Settings
 from tests.serving.bag_of_words import BagOfWords, HeldBagOfWords
+from tests.serving.image_calls import LIMITS
+from tests.serving.pictures import TONES
+from tests.serving.publishing import publish
 from tests.serving.running import Running, running
+
+if TYPE_CHECKING:
+    from backbones.vision.backbone import TorchVisionBackbone
 
 QUICK = {"versions_seconds": 0.05, "heartbeat_seconds": 0.2}
 
@@ -58,7 +65,7 @@ def serve() -> Iterator[Serve]:
 
         def start(
             store: Store,
-            backbone: BagOfWords,
+            backbone: Backbone,
             *,
             ready: bool = True,
             hooks: dict[str, Any] | None = None,
@@ -69,3 +76,22 @@ def serve() -> Iterator[Serve]:
             return stack.enter_context(running(service, ready=ready))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def vit(tmp_path_factory: pytest.TempPathFactory) -> TorchVisionBackbone:
+    """A small vision transformer with random weights."""
+    from tests.backbones.vision.conftest import load_vision
+    from tests.backbones.vision.models import timm_vit
+
+    return load_vision(timm_vit(tmp_path_factory.mktemp("served")))
+
+
+@pytest.fixture(scope="module")
+def seeing(vit: TorchVisionBackbone) -> Iterator[Running]:
+    """A server that knows `TONES`, with small limits. All tests of a module share it."""
+    store = Store.open(_memory())
+    publish(store, vit, TONES)
+    settings = Settings(limits=LIMITS)
+    with running(Service(store, vit, settings, PrometheusMetrics())) as server:
+        yield server

@@ -17,6 +17,8 @@ from prompt_store import Draft, Kind, Manifest, MethodReference, Store, TaskEntr
 
 Texts = Mapping[str, Mapping[str, Sequence[str]]]
 """Texts by task and label."""
+Contents = Mapping[str, Mapping[str, Sequence[str | bytes]]]
+"""Texts or image files, by task and label."""
 
 MAIL: Texts = {
     "mail": {
@@ -31,9 +33,9 @@ BOTH: Texts = {
 
 
 def nearest_mean(
-    backbone: Backbone, texts: Sequence[Sequence[str]], prefix: Prefix | None = None
+    backbone: Backbone, texts: Sequence[Sequence[str | bytes]], prefix: Prefix | None = None
 ) -> LinearHead:
-    """A head with one class for each sequence of texts: its mean feature, as a column."""
+    """A head with one class for each sequence of texts or images: its mean feature, as a column."""
     bank = None if prefix is None else Bank.stack([prefix])
     means = [_mean(backbone, some, bank) for some in texts]
     return LinearHead(np.stack(means, axis=1), np.zeros(len(means), np.float32), 0.1)
@@ -44,10 +46,15 @@ def seen_last(backbone: Backbone, head: LinearHead) -> ViewedHead:
     return ViewedHead((View((backbone.description.layers,)),), (head,))
 
 
-def _mean(backbone: Backbone, texts: Sequence[str], bank: Bank | None) -> FloatArray:
-    batch = backbone.preprocess([Input(text=text) for text in texts])
+def _mean(backbone: Backbone, texts: Sequence[str | bytes], bank: Bank | None) -> FloatArray:
+    batch = backbone.preprocess([as_input(one) for one in texts])
     mean: FloatArray = backbone.encode(batch, bank).mean(axis=0)
     return mean
+
+
+def as_input(one: str | bytes) -> Input:
+    """A text, or the bytes of an image file."""
+    return Input(text=one) if isinstance(one, str) else Input(image=one)
 
 
 def prefix_of(backbone: Backbone, rows: int, seed: int) -> Prefix:
@@ -63,7 +70,7 @@ def prefix_of(backbone: Backbone, rows: int, seed: int) -> Prefix:
 def publish(
     store: Store,
     backbone: Backbone,
-    texts: Texts,
+    texts: Contents,
     *,
     kind: Kind = Kind.REFRESH,
     aggregate: Prefix | None = None,
@@ -86,7 +93,7 @@ def publish(
 
 
 def commit(
-    store: Store, backbone: Backbone, texts: Texts, blobs: Mapping[str, str], **draft: Any
+    store: Store, backbone: Backbone, texts: Contents, blobs: Mapping[str, str], **draft: Any
 ) -> Manifest:
     """Appends a manifest with these blobs."""
     timeline = store.timeline()
@@ -108,6 +115,6 @@ def commit(
     )
 
 
-def _entry(labels: Mapping[str, Sequence[str]]) -> TaskEntry:
+def _entry(labels: Mapping[str, Sequence[str | bytes]]) -> TaskEntry:
     examples = sum(len(some) for some in labels.values())
     return TaskEntry(classes=len(labels), examples=examples, mode="aggregate")
