@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from backbones import TrainableBackbone
 from backbones.images import decoded
 from benchmarks.examiner import Examiner, Marks
 from benchmarks.streams import Example, Stream, StreamTask
@@ -26,6 +25,8 @@ SHORTER_SIDES = (32, 96)
 """Pixels; an image that is smaller already stays as it is."""
 JPEG_QUALITY = 30
 BRIGHTNESS = 0.6
+UNTOUCHED = "untouched"
+"""The kind of all test rows as they are, to compare with."""
 
 
 @dataclass(frozen=True)
@@ -90,18 +91,26 @@ def degraded_tests(stream: Stream, kind: str) -> list[StreamTask]:
     return [task for task in tasks if task.test]
 
 
-def examine_degraded(
-    stream: Stream, content: Content, backbone: TrainableBackbone, report: Callable[[int], None]
-) -> list[dict[str, Any]]:
-    """`DegradedMarks` of each kind and data set, for `--json`."""
-    found = []
+def examine_degraded(stream: Stream, content: Content, examiner: Examiner) -> list[dict[str, Any]]:
+    """`DegradedMarks` of each kind and data set, untouched rows first, for `--json`.
+
+    examiner: has seen the untouched rows already, and so need not look again
+    """
+    found = _by_dataset(UNTOUCHED, stream.tasks, examiner, content)
     for kind in KINDS:
-        tasks = degraded_tests(stream, kind)
-        marks = Examiner(backbone, report).examine(content, tasks)
-        for name in sorted({task.dataset for task in tasks}):
-            of_set = [task for task in tasks if task.dataset == name]
-            found.append(asdict(_summed_up(kind, name, of_set, marks)))
+        anew = Examiner(examiner.backbone, examiner.report)
+        found += _by_dataset(kind, degraded_tests(stream, kind), anew, content)
     return found
+
+
+def _by_dataset(
+    kind: str, tasks: Sequence[StreamTask], examiner: Examiner, content: Content
+) -> list[dict[str, Any]]:
+    marks = examiner.examine(content, tasks)
+    return [
+        asdict(_summed_up(kind, name, [task for task in tasks if task.dataset == name], marks))
+        for name in sorted({task.dataset for task in tasks})
+    ]
 
 
 def _summed_up(kind: str, name: str, tasks: Sequence[StreamTask], marks: Marks) -> DegradedMarks:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.degraded import KINDS
+from benchmarks.degraded import KINDS, UNTOUCHED
 from benchmarks.measures import spread
 from benchmarks.stream import Row
 from benchmarks.tables import grouped, label
 
-DEGRADED_HEADINGS = ("stream", "method", "data set", *KINDS)
+COLUMNS = (UNTOUCHED, *KINDS)
+DEGRADED_HEADINGS = ("stream", "method", "data set", *COLUMNS)
 
 
 def summarise_degraded(rows: Sequence[Row]) -> list[tuple[str, ...]]:
@@ -17,7 +18,7 @@ def summarise_degraded(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     lines = []
     for of in grouped([row for row in rows if row.degraded]):
         for name in sorted({marks["dataset"] for row in of for marks in row.degraded or ()}):
-            cells = (_cell(of, name, kind) for kind in KINDS)
+            cells = (_cell(of, name, kind) for kind in COLUMNS)
             lines.append((of[0].stream, label(of[0]), name, *cells))
     return lines
 

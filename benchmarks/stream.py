@@ -107,7 +107,7 @@ def run_stream(
             verdicts = look_back(store, examiner, stream.tasks)
             row = replace(row, hindsight=as_json(verdicts))
         if degraded:
-            row = replace(row, degraded=examine_degraded(stream, content, backbone, examined))
+            row = replace(row, degraded=examine_degraded(stream, content, examiner))
         return row
 
 

@@ -47,10 +47,13 @@ def test_colours_are_learnt_and_reported(tmp_path: Path, colours: Path, vit_fold
     assert row["final_accuracy"] > 0.8
     asked = {"image_size": 32, "tests": 3, "degraded": True}
     assert asked.items() <= row["settings"].items()
-    assert [marks["kind"] for marks in row["degraded"]] == ["resized", "compressed", "darkened"]
-    assert sum(marks["rows"] for marks in row["degraded"]) == 18
+    untouched, *worse = row["degraded"]
+    assert (untouched["kind"], untouched["rows"]) == ("untouched", 18)
+    assert untouched["accuracy"] == row["final_accuracy"]
+    assert [marks["kind"] for marks in worse] == ["resized", "compressed", "darkened"]
+    assert sum(marks["rows"] for marks in worse) == 18
     assert all(marks["routed"] == 1.0 for marks in row["degraded"])
-    assert "| resized | compressed | darkened |" in result.output
+    assert "| untouched | resized | compressed | darkened |" in result.output
 
 
 class Watched:
