@@ -18,8 +18,9 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
 from backbones import Input
-from serving.images import ACCEPTED, check_declared, known_media_type
+from serving.images import check_declared
 from serving.limits import check_image_bytes
+from serving.media_types import ACCEPTED, known_media_type
 from serving.multipart import FilePart, Form, FormLimits, read_form
 from serving.problems import Problem, invalid
 from serving.schemas.batches import ExamplesRequest, FormLabels

@@ -6,8 +6,11 @@ from perennial.cli.lazy import LazyGroup
 
 COMMANDS = {
     "serve": ("perennial.cli.serve:serve", "Start a server."),
-    "classify": ("perennial.cli.classify:classify", "Classify texts or an image."),
-    "learn": ("perennial.cli.learn:learn", "Teach a task from a file of labelled examples."),
+    "classify": ("perennial.cli.classify:classify", "Classify texts or images."),
+    "learn": (
+        "perennial.cli.learn:learn",
+        "Teach a task: a file of texts, a folder of images.",
+    ),
     "tasks": ("perennial.cli.tasks:tasks", "List the tasks the server knows."),
     "forget": ("perennial.cli.forget:forget", "Forget a task."),
     "versions": ("perennial.cli.versions:versions", "List versions, and which one is live."),

@@ -6,25 +6,38 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
+from uuid import uuid4
 
 import click
 
-from perennial.cli.connection import Connection, clear_errors, connected, one_line
-from perennial.cli.examples_file import ExamplesFileError, read_examples
+from perennial.cli.connection import Connection, clear_errors, connected
+from perennial.cli.examples_file import ExamplesFileError
+from perennial.cli.examples_source import ExamplesSource, source_at
 from perennial.cli.following import follow
+from perennial.cli.image_files import ImageFileError
 from perennial.cli.output import print_json
-from perennial.cli.parts import in_parts
 from perennial.cli.progress import LearningProgress
-from perennial.client import Batch, PerennialError
+from perennial.cli.sending import Sending
+from perennial.client import Batch
 from perennial.client.waiting import Until
 from serving.names import checked_name
 
 EXAMPLES_PER_BATCH = 256
+LONGEST_KEY = 240  # characters, so that the number of a call still fits into the API's 255
+
+
+def _key(context: click.Context, option: click.Parameter, given: str | None) -> str | None:
+    """What may stand in the header of each call."""
+    if given is None:
+        return None
+    if not 0 < len(given) <= LONGEST_KEY or not all("!" <= one <= "~" for one in given):
+        raise click.BadParameter(f"needs 1 to {LONGEST_KEY} printable ASCII characters, no blanks")
+    return given
 
 
 @click.command()
 @click.argument("task")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("source", metavar="FILE|FOLDER", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--wait", "until", type=click.Choice(["published", "refreshed", "none"]), default="published",
     show_default=True, help="Return when prompts are decided, labels are usable, or at once.",
@@ -35,26 +48,35 @@ EXAMPLES_PER_BATCH = 256
 )  # fmt: skip
 @click.option(
     "--batch-size", type=click.IntRange(min=1), default=EXAMPLES_PER_BATCH, show_default=True,
-    help="Examples per call.",
+    help="Examples per call, at most.",
+)  # fmt: skip
+@click.option(
+    "--idempotency-key", metavar="KEY", callback=_key,
+    help="Name of this run, to repeat it: what it sent before is not learnt twice.",
 )  # fmt: skip
 @connected
 def learn(
     connection: Connection,
     task: str,
-    file: Path,
+    source: Path,
     until: Literal["published", "refreshed", "none"],
     timeout: float,
     batch_size: int,
+    idempotency_key: str | None,
 ) -> None:
-    """Teach TASK from FILE: CSV with the header `text,label`, or JSON lines with these members.
+    """Teach TASK from a FILE of texts or a FOLDER of images.
 
-    A .json file of the form {"examples": [{"text", "label"}, …]} will do too. The whole file is
-    checked before anything is sent.
+    FILE: CSV with the header `text,label`, or JSON lines with these members; a .json file of the
+    form {"examples": [{"text", "label"}, …]} will do too. FOLDER: one sub-folder a class, named
+    like it, with its PNG, JPEG or WebP files. All lines and files are looked at before anything is
+    sent.
     """
     _check(task)
-    total = _count(file)
+    examples = _checked(source)
+    total = len(examples)
+    sending = Sending(task, examples, idempotency_key or uuid4().hex)
     with LearningProgress(task, total, until, shown=not connection.json) as progress:
-        batches = _send(connection, task, file, total, batch_size, progress)
+        batches = sending.run(connection, batch_size, progress)
         if until != "none":
             batches = _wait(connection, batches, until, timeout, progress)
     if connection.json:
@@ -70,33 +92,12 @@ def _check(task: str) -> None:
         raise click.UsageError(f"the task's name cannot be used: {error}") from error
 
 
-def _count(file: Path) -> int:
-    """How many examples the file holds, every line checked. Raises ClickException."""
+def _checked(path: Path) -> ExamplesSource:
+    """Raises ClickException that names the line or file that cannot be used."""
     try:
-        return sum(1 for _ in read_examples(file))
-    except ExamplesFileError as error:
+        return source_at(path)
+    except (ExamplesFileError, ImageFileError) as error:
         raise click.ClickException(str(error)) from error
-
-
-def _send(
-    connection: Connection,
-    task: str,
-    file: Path,
-    total: int,
-    size: int,
-    progress: LearningProgress,
-) -> list[Batch]:
-    batches: list[Batch] = []
-    with connection.client() as client:
-        for part in in_parts(read_examples(file), size):
-            try:
-                batches.append(client.learn(task, part))
-            except PerennialError as error:
-                sent = f"{len(batches) * size} of {total} examples"
-                kept = f" ({sent} had been sent before; the server keeps those)" if batches else ""
-                raise click.ClickException(one_line(error) + kept) from error
-            progress.sent(len(part))
-    return batches
 
 
 def _wait(

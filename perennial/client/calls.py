@@ -9,6 +9,7 @@ import base64
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -29,8 +30,11 @@ from perennial.client.results import (
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 
-Input = str | bytes | Mapping[str, str]
-"""A text, the bytes of an image file, or the API's form: `{"text", "text_pair"?}`, `{"image"}`."""
+Input = str | bytes | Path | Mapping[str, str]
+"""A text, the bytes of an image file, the path of one, or the API's own form.
+
+That is `{"text", "text_pair"?}` or `{"image"}`. A path that cannot be read raises OSError.
+"""
 
 LabelledInput = tuple[Input, str] | Mapping[str, Any]
 """An input with its label, or the API's form: `{"input", "label"}`."""
@@ -129,7 +133,7 @@ def _segment(name: str) -> str:
 
 
 def _many(inputs: Input | Iterable[Input]) -> list[Input]:
-    if isinstance(inputs, str | bytes | Mapping):
+    if isinstance(inputs, str | bytes | Path | Mapping):
         return [inputs]
     return list(inputs)
 
@@ -137,6 +141,8 @@ def _many(inputs: Input | Iterable[Input]) -> list[Input]:
 def _input(one: Input) -> str | dict[str, str]:
     if isinstance(one, str):
         return one
+    if isinstance(one, Path):
+        one = one.read_bytes()
     if isinstance(one, bytes):
         return {"image": base64.b64encode(one).decode("ascii")}
     return dict(one)
@@ -144,7 +150,7 @@ def _input(one: Input) -> str | dict[str, str]:
 
 def _example(one: LabelledInput) -> dict[str, Any]:
     if isinstance(one, Mapping):
-        return dict(one)
+        return {**one, "input": _input(one["input"])} if "input" in one else dict(one)
     given, label = one
     return {"input": _input(given), "label": label}
 

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from fastapi import APIRouter, Response
 
 from serving.bodies import FORM, JSON
-from serving.images import MEDIA_TYPES
+from serving.media_types import MEDIA_TYPES
 from serving.metrics import PrometheusMetrics
 from serving.problems import Problem, documented
 from serving.routes.common import PREDICT, ServiceDependency

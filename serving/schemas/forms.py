@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from serving.images import MEDIA_TYPES
+from serving.media_types import MEDIA_TYPES
 from serving.schemas.batches import ExamplesRequest
 from serving.schemas.classify import ClassifyOptions, ClassifyRequest
 

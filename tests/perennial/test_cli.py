@@ -21,6 +21,9 @@ from perennial.cli.serve import ENGINES
 from tests.perennial.small_server import SmallServer
 
 
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
 class Run(Protocol):
     def __call__(self, *arguments: object, code: int = 0) -> Result: ...
 
@@ -184,13 +187,13 @@ def test_classify_reads_files_and_prints_json(
     run: Run, server: SmallServer, tmp_path: Path
 ) -> None:
     (tmp_path / "texts.txt").write_text("\ufeffone\n\ntwo\n")
-    (tmp_path / "cat.PNG").write_bytes(b"\x89PNG")
+    (tmp_path / "cat.PNG").write_bytes(PNG)
     result = run(
         "classify", "zero", "--file", tmp_path / "texts.txt", "--file", tmp_path / "cat.PNG",
         "--json", "--version", 3, "--min-version", 2, "--top-k", 1,
     )  # fmt: skip
-    assert server.seen[0].body == {
-        "inputs": ["zero", "one", "two", {"image": "iVBORw=="}],
+    assert server.calls("/v1/classify")[0].body == {
+        "inputs": ["zero", "one", "two", {"image": "iVBORw0KGgo="}],
         "top_k": 1,
         "version": 3,
         "min_version": 2,
