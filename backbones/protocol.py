@@ -83,6 +83,10 @@ class TrainableBackbone(Backbone, Protocol):
         """Every example changed at random in a way that leaves its class; None: no such way."""
         ...
 
+    def rough(self, batch: Preprocessed, seed: int) -> Preprocessed | None:
+        """Every example in a random worse quality, for routers; None: quality means nothing."""
+        ...
+
     def queries(
         self, lower: LowerStates, prefix: Prefix, per_example: int, seed: int
     ) -> list[Queries]:

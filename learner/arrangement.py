@@ -9,12 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from learner.arrays import FloatArray
 from learner.config import LearnerConfig
 from learner.domain import ALL, Domain
 from learner.domains import Partition, TaskRows, fit_router, place
 from learner.encoding import ExampleEncoder
+from learner.examples import KeptExample, spread_over
 from learner.knowledge import Knowledge, TaskKnowledge
 from learner.statistics import ClassStatistics
+
+ROUGH_ROWS = 512
+"""Rows of all tasks that a router also sees in worse quality, at most."""
 
 
 def arrange(knowledge: Knowledge, config: LearnerConfig, encoder: ExampleEncoder) -> Knowledge:
@@ -121,8 +126,17 @@ def _routed(knowledge: Knowledge, encoder: ExampleEncoder) -> Knowledge:
     if len(knowledge.domains) < 2:
         return replace(knowledge, router=None)
     first = encoder.description.first_prompted
-    lower = [
-        [knowledge.tasks[task].plain.lower(first) for task in domain.tasks]
-        for domain in knowledge.domains
-    ]
-    return replace(knowledge, router=fit_router(lower))
+    share = max(1, ROUGH_ROWS // len(knowledge.tasks))
+
+    def seen(domain: Domain) -> list[FloatArray]:
+        tasks = [knowledge.tasks[name] for name in domain.tasks]
+        rough = (encoder.rough(spread_over(_classes(task), share)) for task in tasks)
+        plain = [task.plain.lower(first) for task in tasks]
+        return plain + [states for states in rough if states is not None]
+
+    return replace(knowledge, router=fit_router([seen(domain) for domain in knowledge.domains]))
+
+
+def _classes(task: TaskKnowledge) -> list[list[KeptExample]]:
+    rows = task.examples.rows
+    return [[row for row in rows if row.label == label] for label in task.examples.labels]

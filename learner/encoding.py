@@ -48,6 +48,7 @@ class ExampleEncoder:
         self._budget: Final = budget
         self._kept: OrderedDict[_Key, LowerStates] = OrderedDict()
         self._bytes = 0
+        self._rough: dict[_Key, FloatArray] = {}
 
     @property
     def description(self) -> Description:
@@ -75,6 +76,23 @@ class ExampleEncoder:
             if key in self._kept:
                 self._kept.move_to_end(key)
         return LowerStates.concat([found[key] for key in keys])
+
+    def rough(self, rows: Sequence[KeptExample]) -> FloatArray | None:
+        """(n, K, D) pooled states below the prompts, of each row in a random worse quality.
+
+        A row's quality is always the same. None where quality means nothing, as for texts.
+        """
+        for row in rows:
+            key = (row.batch, row.id)
+            if key not in self._rough:
+                seed = int.from_bytes(row.rank[:4], "big")
+                worse = self.backbone.rough(self.preprocess([row]), seed)
+                if worse is None:
+                    return None
+                pooled = self.backbone.lower(worse).pooled
+                assert pooled is not None, "a backbone pools the states it computes"
+                self._rough[key] = pooled[0]
+        return np.stack([self._rough[row.batch, row.id] for row in rows]) if rows else None
 
     def plain(self, rows: Sequence[KeptExample]) -> Seen:
         """What the frozen backbone sees: every layer of N ≥ 1 rows, and pairs apart."""

@@ -190,6 +190,10 @@ class TorchBackbone(ABC, Generic[E]):
         """Every example changed at random in a way that leaves its class; None: no such way."""
         return None
 
+    def rough(self, batch: Preprocessed, seed: int) -> Preprocessed | None:
+        """Every example in a random worse quality, for routers; None: quality means nothing."""
+        return None
+
     def _in_passes(
         self, lengths: IntArray, run: Callable[[IntArray], Tensor], depth: int | None = None
     ) -> FloatArray:

@@ -14,7 +14,7 @@ from backbones.arrays import IntArray
 from backbones.description import Description
 from backbones.inputs import Input, Preprocessed
 from backbones.passes.backbone import TorchBackbone
-from backbones.vision.augmentation import view
+from backbones.vision.augmentation import rough, view
 from backbones.vision.encoder import VisionEncoder
 from backbones.vision.pixels import PixelTransform
 
@@ -70,6 +70,12 @@ class TorchVisionBackbone(TorchBackbone[VisionEncoder]):
         """A view of every image, mirrored and moved at random."""
         draw = np.random.default_rng(seed)
         pixels = tuple(view(one, draw) for one in batch.fields["pixels"])
+        return Preprocessed({"pixels": pixels}, batch.lengths)
+
+    def rough(self, batch: Preprocessed, seed: int) -> Preprocessed:
+        """Every image as a poorer camera might give it."""
+        draw = np.random.default_rng(seed)
+        pixels = tuple(rough(one, draw) for one in batch.fields["pixels"])
         return Preprocessed({"pixels": pixels}, batch.lengths)
 
     def _collated(self, batch: Preprocessed, part: IntArray) -> PixelInput:
