@@ -47,6 +47,8 @@ class SmallServer:
     gate: dict[str, Any] | None = None
     older: dict[str, list[str]] | None = None
     refuses_from_batch: int | None = None
+    refusal: dict[str, Any] = field(default_factory=lambda: {"detail": "no such label"})
+    limits: dict[str, Any] = field(default_factory=lambda: {"inputs": 256})
 
     def refuse(self, status: int, *, retry_after: int | None = None, **members: Any) -> None:
         """Answer the next request, whatever it is, with this problem."""
@@ -112,7 +114,7 @@ class SmallServer:
 
     async def _learn(self, task: str, request: Request) -> JSONResponse:
         if self.refuses_from_batch is not None and len(self.batches) >= self.refuses_from_batch:
-            problem = {"title": "No", "status": 422, "detail": "no such label"}
+            problem = {"title": "No", "status": 422, **self.refusal}
             return JSONResponse(problem, 422, media_type="application/problem+json")
         examples = (await request.json())["examples"]
         number = f"b{len(self.batches) + 1}"
@@ -173,8 +175,7 @@ class SmallServer:
         return {**_version(9, "rollback"), "source": number}
 
     async def _info(self) -> dict[str, Any]:
-        limits = {"inputs": 256, "deadline_seconds": 30.0}
-        return {"name": "perennial", "backbone": {"name": "minilm"}, "limits": limits}
+        return {"name": "perennial", "backbone": {"name": "minilm"}, "limits": self.limits}
 
     async def _events(self) -> StreamingResponse:
         def stream() -> Iterator[str]:

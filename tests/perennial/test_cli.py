@@ -9,37 +9,18 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from perennial.cli import COMMANDS, main
 from perennial.cli.lazy import LazyGroup
 from perennial.cli.serve import ENGINES
+from tests.perennial.conftest import Run
 from tests.perennial.small_server import SmallServer
 
-
 PNG = b"\x89PNG\r\n\x1a\n"
-
-
-class Run(Protocol):
-    def __call__(self, *arguments: object, code: int = 0) -> Result: ...
-
-
-@pytest.fixture
-def run(server: SmallServer) -> Run:
-    """Calls `perennial …` with PERENNIAL_URL set, and checks the exit code."""
-
-    def call(*arguments: object, code: int = 0) -> Result:
-        environment = {"PERENNIAL_URL": server.url, "COLUMNS": "200"}
-        result = CliRunner().invoke(main, [str(one) for one in arguments], env=environment)
-        assert result.exit_code == code, result.output
-        assert "Traceback" not in result.output
-        return result
-
-    return call
 
 
 @pytest.fixture

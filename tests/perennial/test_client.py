@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,6 +98,25 @@ def test_classify_takes_one_text_an_image_or_the_api_s_own_form(
     sent = [one.body["inputs"] for one in server.calls("/v1/classify")]
     image = base64.b64encode(b"\x89PNG").decode()
     assert sent == [["one"], [{"image": image}], [{"text": "a", "text_pair": "b"}, "c"]]
+
+
+def test_images_are_given_by_their_path_too(do: Do, server: SmallServer, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"\x89PNG")
+    image = {"image": base64.b64encode(b"\x89PNG").decode()}
+    do("classify", path)
+    do("classify", [path, "text"])
+    do("learn", "mail", [(path, "x"), {"input": path, "label": "y", "id": "mine"}])
+    assert [one.body["inputs"] for one in server.calls("/v1/classify")] == [
+        [image],
+        [image, "text"],
+    ]
+    assert server.calls("/v1/tasks/mail/examples")[0].body["examples"] == [
+        {"input": image, "label": "x"},
+        {"input": image, "label": "y", "id": "mine"},
+    ]
+    with pytest.raises(FileNotFoundError):
+        do("classify", tmp_path / "none.png")
 
 
 def test_a_result_without_classes_has_no_best(do: Do) -> None:
