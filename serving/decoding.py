@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from backbones import Backbone, Input, InvalidInput, Preprocessed
-from serving.images import pixels_of
+from serving.images import check_header
 from serving.metrics import Metrics
 from serving.problems import Problem, several_invalid
 from serving.settings import Limits
@@ -21,13 +21,6 @@ T = TypeVar("T")
 
 THREADS: Final = 2
 """Images decoded at once. Decoding leaves Python's lock, so that two cores are used."""
-
-LONGEST: Final = 50
-"""Longer side of an image, in shorter sides.
-
-Preprocessing brings the shorter side to the backbone's size: a file of 1 x 1,000,000 pixels would
-become one of hundreds of millions.
-"""
 
 
 class Decoder:
@@ -94,17 +87,5 @@ class Decoder:
 
     def _one(self, one: Input) -> Preprocessed:
         assert one.image is not None, "only images are decoded"
-        size = pixels_of(one.image)
-        if size is not None:
-            _check_size(*size, self._limits.image_pixels)
+        check_header(one.image, self._limits.image_pixels)
         return self._backbone.preprocess([one])
-
-
-def _check_size(width: int, height: int, most: int) -> None:
-    found = f"an image of {width} x {height} pixels"
-    if width * height > most:
-        raise InvalidInput(f"{found}; at most {most} are accepted, make it smaller")
-    if max(width, height) > LONGEST * min(width, height):
-        raise InvalidInput(
-            f"{found} is more than {LONGEST} times as long as it is wide; crop it to what it shows"
-        )

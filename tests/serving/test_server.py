@@ -125,6 +125,19 @@ def test_the_examples_of_the_description_are_accepted_and_answers_have_its_shape
         assert client.put("/v1/tasks/mail", json=body).status_code == 200
 
 
+def test_the_description_shows_every_form_of_a_body(document: dict[str, Any]) -> None:
+    ask = document["paths"]["/v1/classify"]["post"]
+    assert list(ask["requestBody"]["content"]) == [
+        "application/json", "image/png", "image/jpeg", "image/webp", "multipart/form-data",
+    ]  # fmt: skip
+    assert {one["name"] for one in ask["parameters"]} == {"task", "top_k", "version", "min_version"}
+    teach = document["paths"]["/v1/tasks/{task}/examples"]["post"]
+    assert list(teach["requestBody"]["content"]) == ["application/json", "multipart/form-data"]
+    assert {one["in"] for one in teach["parameters"]} == {"path", "header"}
+    form = teach["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert list(form["properties"]) == ["file", "label", "id"]
+
+
 def test_info_tells_what_is_served(store: Store, backbone: BagOfWords, serve: Serve) -> None:
     version = publish(store, backbone, BOTH).version
     running = serve(store, backbone)
