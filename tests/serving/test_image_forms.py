@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import time
+
 import httpx
 import pytest
 
@@ -108,3 +111,25 @@ def test_the_answer_comes_though_the_body_was_not_wanted(
     check(post_bytes(client, large, "application/pdf"), "unsupported-media-type")
     check(post_bytes(client, large), "invalid-content")
     check(post_form(client, (large, None)), "invalid-content")
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json", "image/png", "multipart/form-data; boundary=x"]
+)
+def test_a_client_that_goes_away_in_mid_body_is_no_error_of_the_server(
+    client: httpx.Client, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def gone() -> int:
+        line = 'perennial_requests_total{route="/v1/classify",status="499"} '
+        found = [one for one in client.get("/metrics").text.splitlines() if one.startswith(line)]
+        return int(float(found[0].removeprefix(line))) if found else 0
+
+    before = gone()
+    url = client.base_url
+    with socket.create_connection((url.host, url.port or 0), timeout=30) as connection:
+        head = f"POST {CLASSIFY} HTTP/1.1\r\nHost: {url.host}\r\nContent-Type: {kind}\r\n"
+        connection.sendall(f"{head}Content-Length: 1000\r\n\r\n".encode() + b"--x\r\n")
+    give_up = time.monotonic() + 30
+    while gone() == before:
+        assert time.monotonic() < give_up, "the server has not noticed"
+    assert "unexpected error" not in caplog.text
