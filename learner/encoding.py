@@ -101,12 +101,17 @@ class ExampleEncoder:
         assert lower.pooled is not None, "a backbone pools the states it computes"
         return Seen(np.concatenate([lower.pooled, upper], axis=1), self._apart(rows))
 
-    def upper(self, rows: Sequence[KeptExample], prefix: Prefix) -> FloatArray:
-        """(N, L', D) pooled states of the prompted layers under one prefix."""
+    def upper(
+        self, rows: Sequence[KeptExample], prefix: Prefix, *, half: bool = False
+    ) -> FloatArray:
+        """(N, L', D) pooled states of the prompted layers under one prefix.
+
+        half: in bf16 where training computes so; for what is judged, not for what serves
+        """
         if not rows:
             shape = (0, self.description.prompted_layers, self.description.width)
             return np.zeros(shape, np.float32)
-        return self.backbone.encode_lower_layers(self.lower(rows), prefix)
+        return self.backbone.encode_lower_layers(self.lower(rows), prefix, half)
 
     def _apart(self, rows: Sequence[KeptExample]) -> FloatArray | None:
         pairs = [i for i, row in enumerate(rows) if row.text_pair is not None]

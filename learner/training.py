@@ -37,6 +37,9 @@ from learner.trial import (
 
 Choice = Literal["live", "candidate", "frozen"]
 
+JUDGES = 1536
+"""Rows of a domain that judge a candidate, at most: so that a trial costs the same however many
+tasks a domain has."""
 SCREENED_ABOVE = 2
 """A domain of more than so many screenings' rows is screened before all of it is encoded."""
 
@@ -194,12 +197,14 @@ def _decide_across(
     encoder: ExampleEncoder,
     config: LearnerConfig,
 ) -> Decision:
-    """A domain's prompt, judged by all of its rows: each half by the prompt of the other."""
-    candidate, halves = state.snapshots[domain.name], halves_of(state, domain.name)
+    """A domain's prompt, judged by its rows: those of each half by the prompt of the other."""
+    candidate, parts = state.snapshots[domain.name], halves_of(state, domain.name)
     field = field_of(knowledge, domain.name).across()
 
     def judged(rows: Field, head: HeadConfig, gate: GateConfig) -> Trial:
-        first, second = (under(rows.plain, encoder.upper(rows.rows, half)) for half in halves)
+        first, second = (
+            under(rows.plain, encoder.upper(rows.rows, part, half=True)) for part in parts
+        )
         return compare_across(rows, (first, second), head, gate)
 
     screening = None
@@ -210,7 +215,7 @@ def _decide_across(
             return Decision(
                 task, domain.name, state, candidate, "live", knowledge, screening, None, None
             )
-    trial = judged(field, config.head, config.gate)
+    trial = judged(field.sample_across(JUDGES), config.head, config.gate)
     choice = _choice(domain, trial.verdict)
     if choice == "candidate":
         expressed = express(knowledge, domain, candidate, encoder)

@@ -38,6 +38,8 @@ class Field:
     """The rows contenders meet on: n of them, with their targets and owners.
 
     live, plain: what is live and the frozen backbone see in them; one object where it is the same.
+    half: (n,) 0 or 1 by turns within each class, −1 for a class's only row. Some of the rows keep
+    the halves they had, for prompts were trained on them.
     """
 
     rows: Sequence[KeptExample]
@@ -46,16 +48,12 @@ class Field:
     classes: Sequence[str]
     live: Seen
     plain: Seen
+    half: IntArray
 
     @property
     def held_out(self) -> Mask:
         """(n,) which rows judge; heads are fitted on the others."""
         return np.array([row.held_out for row in self.rows], dtype=bool)
-
-    @property
-    def half(self) -> IntArray:
-        """(n,) 0 or 1 by turns within each class; −1 for a class's only row."""
-        return halves(self.targets)
 
     def take(self, rows: Sequence[int]) -> Field:
         """Some of the rows; the classes stay."""
@@ -68,6 +66,7 @@ class Field:
             self.classes,
             plain if self.live is self.plain else self.live.take(chosen),
             plain,
+            self.half[chosen],
         )
 
     def across(self) -> Field:
@@ -116,14 +115,15 @@ def field_of(knowledge: Knowledge, domain: str) -> Field:
     """All kept rows of a domain, for requests that name no task."""
     found = next(d for d in knowledge.domains if d.name == domain)
     tasks = [knowledge.tasks[name] for name in found.tasks]
-    plain = Seen.concat([task.plain for task in tasks])
+    plain, targets = Seen.concat([task.plain for task in tasks]), knowledge.targets(found)
     return Field(
         [row for task in tasks for row in task.examples.rows],
-        knowledge.targets(found),
+        targets,
         [name for name in found.tasks for _ in knowledge.tasks[name].examples.rows],
         knowledge.labels_of(found.tasks),
         plain if found.prompt is None else knowledge.seen(found),
         plain,
+        halves(targets),
     )
 
 
@@ -132,7 +132,8 @@ def field_of_task(knowledge: Knowledge, name: str) -> Field:
     task, labels = knowledge.tasks[name], knowledge.labels_of([name])
     rows = task.examples.rows
     live = task.plain if task.upper is None and task.own is None else task.seen_alone
-    return Field(rows, task.targets, [name] * len(rows), labels, live, task.plain)
+    owners, targets = [name] * len(rows), task.targets
+    return Field(rows, targets, owners, labels, live, task.plain, halves(targets))
 
 
 def try_prompt(

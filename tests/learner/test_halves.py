@@ -50,7 +50,7 @@ def field(plain: Seen, targets: np.ndarray) -> Field:
         for i, c in enumerate(targets.tolist())
     ]
     names = [f"t/{c}" for c in range(int(targets.max()) + 1)]
-    return Field(rows, targets, ["t"] * len(rows), names, plain, plain)
+    return Field(rows, targets, ["t"] * len(rows), names, plain, plain, halves(targets))
 
 
 def test_halves_alternate_within_each_class_and_leave_out_single_rows() -> None:
@@ -127,3 +127,14 @@ def test_rows_are_answered_by_the_other_half_s_prompt() -> None:
     assert trial.verdict.accuracy["candidate"] < trial.verdict.accuracy["live"]
     assert not trial.verdict.accepted
     assert trial.temperature > 1
+
+
+def test_some_of_the_rows_keep_the_halves_they_had() -> None:
+    targets = np.repeat(np.arange(3), 8)
+    whole = field(states_of(targets, 0.1, 0), targets)
+    some = whole.sample_across(12)
+    assert len(some.rows) == 12
+    kept = [whole.rows.index(row) for row in some.rows]
+    np.testing.assert_array_equal(some.half, whole.half[kept])
+    turned = whole.take([1, 0, 8])
+    np.testing.assert_array_equal(turned.half, whole.half[[1, 0, 8]])

@@ -10,6 +10,7 @@ from backbones import Prefix
 from backbones.checks import random_prefix
 from backbones.text.backbone import TorchTextBackbone
 from learner.archive import Archive
+from learner.domains.rows import halves
 from learner.encoding import ExampleEncoder
 from learner.examples import KeptExample
 from learner.expression import express
@@ -30,7 +31,7 @@ def field(classes: int, each: int) -> Field:
     targets = np.repeat(np.arange(classes), each)
     names = [f"t/{c}" for c in range(classes)]
     seen = Seen(np.zeros((len(rows), 1, 2), np.float32))
-    return Field(rows, targets, ["t"] * len(rows), names, seen, seen)
+    return Field(rows, targets, ["t"] * len(rows), names, seen, seen, halves(targets))
 
 
 def test_a_sample_is_bounded_and_a_third_of_it_judges() -> None:
