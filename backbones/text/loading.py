@@ -25,6 +25,9 @@ from backbones.text.backbone import TorchTextBackbone
 from backbones.text.encoder import TextEncoder
 from backbones.text.layers import find_layers, follow_context
 from backbones.text.probe import probe
+from backbones.text.t5.backbone import T5Backbone
+from backbones.text.t5.decoder import LabelDecoder
+from backbones.text.t5.encoder import T5Encoder
 from backbones.text.tokens import TextTokens
 
 MAX_LENGTH: Final = 256
@@ -36,6 +39,8 @@ _VOCABULARIES: Final = (
     "tokenizer.model",
 )
 POOLING: Final = "mean-of-tokens, length 1"
+_T5: Final = ("t5", "mt5")
+"""Model types whose encoder is `T5Encoder`."""
 
 
 def load(
@@ -59,40 +64,64 @@ def load(
     if threads is not None:
         torch.set_num_threads(threads)
     place = torch_device(device)
-    model = _model(source).to(place)
-    config = model.config
-    layers = find_layers(model, config.num_hidden_layers)
-    follow_context(layers)
-    encoder = TextEncoder(model, len(layers))
+    config = _config(source)
+    encoder, decoder = _parts(source, config, place)
     length = min(max_length, _positions(config) - encoder.first_position)
-    prompted = how_many_prompted(len(layers), len(layers) // 2, prompted_layers)
-    backbone = TorchTextBackbone(
-        _description(source, config, prompted, length),
-        _tokens(source.folder, config, length),
-        encoder,
-        place,
-        half=trains_in_half(precision, place),
+    layers = int(config.num_hidden_layers)
+    prompted = how_many_prompted(layers, layers // 2, prompted_layers)
+    description = _description(source, config, prompted, length)
+    tokens = _tokens(source.folder, config, length)
+    half = trains_in_half(precision, place)
+    backbone = (
+        T5Backbone(description, tokens, encoder, place, half=half, decoder=decoder)
+        if isinstance(encoder, T5Encoder)
+        else TorchTextBackbone(description, tokens, encoder, place, half=half)
     )
     probe(backbone)
     return backbone
 
 
-def _model(source: Source) -> Any:
-    define_missing_operators()
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # replicas are forked
+def _parts(
+    source: Source, config: Any, place: torch.device
+) -> tuple[TextEncoder, LabelDecoder | None]:
+    """The encoder, and the decoder where there is one."""
+    if config.model_type in _T5:
+        return _t5_parts(source, config, place)
     from transformers import AutoModel
-    from transformers.utils import logging
 
     from backbones.text import attention
 
-    logging.disable_progress_bar()
     attention.register()
-    config = _config(source)
+    model = _pretrained(AutoModel, source, config, attention.NAME).to(place)
+    layers = find_layers(model, config.num_hidden_layers)
+    follow_context(layers)
+    return TextEncoder(model, len(layers)), None
+
+
+def _t5_parts(
+    source: Source, config: Any, place: torch.device
+) -> tuple[T5Encoder, LabelDecoder | None]:
+    from transformers import AutoModelForSeq2SeqLM, AutoModelForTextEncoding
+
+    from backbones.text.t5 import attention
+
+    attention.register()
+    if any(str(name).endswith("EncoderModel") for name in config.architectures or ()):
+        model = _pretrained(AutoModelForTextEncoding, source, config, attention.NAME)
+        return T5Encoder(model.to(place).encoder), None
+    model = _pretrained(AutoModelForSeq2SeqLM, source, config, attention.NAME).to(place)
+    return T5Encoder(model.encoder), LabelDecoder(model)
+
+
+def _pretrained(kind: Any, source: Source, config: Any, attention: str) -> Any:
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
     try:
-        model, found = AutoModel.from_pretrained(
+        model, found = kind.from_pretrained(
             source.folder,
             config=config,
-            attn_implementation=attention.NAME,
+            attn_implementation=attention,
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
@@ -108,6 +137,8 @@ def _model(source: Source) -> Any:
 
 
 def _config(source: Source) -> Any:
+    define_missing_operators()
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # replicas are forked
     from transformers import AutoConfig, AutoModel
 
     try:
@@ -120,11 +151,19 @@ def _config(source: Source) -> Any:
             f"backbone {source.name!r}: its configuration is not one transformers knows "
             f"(code from model repositories is never run): {error}"
         ) from error
-    if config.is_encoder_decoder or not getattr(architecture, "_supports_attention_backend", False):
+    if config.model_type in _T5:
+        return config
+    if config.is_encoder_decoder:
+        raise UnsupportedModel(
+            f"backbone {source.name!r} is a {config.model_type!r} model. Of models with encoder "
+            f"and decoder only {' and '.join(_T5)} are known, say google-t5/t5-small or "
+            "google/flan-t5-base."
+        )
+    if not getattr(architecture, "_supports_attention_backend", False):
         raise UnsupportedModel(
             f"backbone {source.name!r} is a {config.model_type!r} model, which does not take "
-            "attention functions from outside, so no prefix. BERT, RoBERTa, XLM-R, DistilBERT and "
-            "ModernBERT models do."
+            "attention functions from outside, so no prefix. BERT, RoBERTa, XLM-R, DistilBERT, "
+            "ModernBERT and T5 models do."
         )
     return config
 
