@@ -111,7 +111,7 @@ def save(make: Callable[[], Any], folder: Path) -> Path:
 
 
 def loaded(folder: Path, **options: Any) -> T5Backbone:
-    backbone = load(str(folder), device="cpu", threads=1, **{"precision": "fp32", **options})
+    backbone = load(str(folder), **{"device": "cpu", "precision": "fp32", "threads": 1, **options})
     assert isinstance(backbone, T5Backbone)
     return backbone
 
@@ -335,17 +335,21 @@ def test_label_scores_are_the_losses_of_transformers(backbone: T5Backbone, folde
     assert np.ptp(scores, axis=0).max() > 0.01, "the input does not matter"
 
 
+@pytest.mark.parametrize("form", ["keys and values", "input tokens"])
 def test_label_scores_in_small_passes_are_the_same(
-    t5: T5Backbone, monkeypatch: pytest.MonkeyPatch
+    t5: T5Backbone, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batch = t5.preprocess(INPUTS)
-    expected = t5.label_scores(batch, LABELS)
-    monkeypatch.setattr("backbones.text.t5.decoder._LOGITS", 3 * 18)
+    bank: Bank | TokenBank = random_bank(t5.description, 43)
+    if form == "input tokens":
+        bank = TokenBank.stack([tokens(t5, length) for length in (0, 1, 4, 2)])
+    batch, rows = t5.preprocess(INPUTS), np.arange(len(INPUTS)) % len(bank)
+    expected = t5.label_scores(batch, LABELS, bank, rows)
+    monkeypatch.setattr("backbones.text.t5.decoder._LOGITS", 3 * _SHAPE["vocab_size"])
     assert t5._decoder is not None
     assert t5._decoder.most_inputs == 3
-    assert np.abs(t5.label_scores(batch, LABELS) - expected).max() < 1e-5
+    assert np.abs(t5.label_scores(batch, LABELS, bank, rows) - expected).max() < 1e-5
     order: IntArray = np.array([3, 0, 2, 1])
-    again = t5.label_scores(batch, [LABELS[index] for index in order])
+    again = t5.label_scores(batch, [LABELS[index] for index in order], bank, rows)
     assert np.abs(again - expected[:, order]).max() < 1e-5
 
 
@@ -422,3 +426,14 @@ def test_missing_weights_are_refused(folders: dict[str, Path], tmp_path: Path) -
     (folder / "config.json").write_text(json.dumps(config | {"num_layers": 5}))
     with pytest.raises(SourceError, match=r"lack the weights .*encoder\.block\.4"):
         loaded(folder)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, torch sees none")
+def test_a_gpu_gives_the_numbers_of_the_cpu(folders: dict[str, Path], t5: T5Backbone) -> None:
+    gpu = loaded(folders["t5"], device="cuda", precision="bf16")
+    check_backbone(gpu, INPUTS)
+    check_trainable(gpu, INPUTS)
+    batch = t5.preprocess(INPUTS)
+    assert np.abs(gpu.encode(batch) - t5.encode(batch)).max() < 1e-4
+    assert np.abs(gpu.label_scores(batch, LABELS) - t5.label_scores(batch, LABELS)).max() < 1e-3
