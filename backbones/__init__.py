@@ -64,12 +64,14 @@ def load(
     threads: int | None = None,
     max_length: int = 256,
     image_size: int | None = None,
+    max_pixels: int | None = None,
     precision: Literal["auto", "fp32", "bf16"] = "auto",
 ) -> TorchTextBackbone | TorchVisionBackbone:
     """Load a backbone with the torch engine: what the name says, of text or of images.
 
-    max_length: of texts, tokens;  image_size: of images, pixels of a side. See the two modules
-    `loading` for the rest. Raises SourceError, UnsupportedModel.
+    max_length: of texts, tokens;  image_size: of images, pixels of a side the model sees;
+    max_pixels: of images as they come. See the two modules `loading` for the rest. Raises
+    SourceError, UnsupportedModel.
     """
     from backbones.vision.sources import find_vision
 
@@ -83,6 +85,7 @@ def load(
             prompted_layers=prompted_layers,
             threads=threads,
             image_size=image_size,
+            max_pixels=max_pixels,
             precision=precision,
         )
     from backbones.text.loading import load as load_text

@@ -62,7 +62,10 @@ class Classifier:
         self._settings = Settings(**settings)
         self._learner = learner
         backbone = await asyncio.to_thread(
-            load, self._settings.backbone, threads=encoder_threads(self._settings.threads)
+            load,
+            self._settings.backbone,
+            threads=encoder_threads(self._settings.threads),
+            **self._settings.image_options(),
         )
         self._broadcaster = Broadcaster()
         self._service = Service(
@@ -107,7 +110,11 @@ class Learner:
         learner = self._settings.learner
         self._worker = Worker(
             Store.open(self._settings.store),
-            lambda: load(self._settings.backbone, threads=learner.threads),
+            lambda: load(
+                self._settings.backbone,
+                threads=learner.threads,
+                **self._settings.image_options(),
+            ),
             learner,
             writer=serve.get_replica_context().replica_id.unique_id,
             emit=self._emit,

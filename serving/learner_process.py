@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection
 from learner.config import LearnerConfig
 from learner.events import Event
 from prompt_store import Store
+from serving.settings import ImageOptions
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +37,14 @@ class LearnerProcess:
     """Keeps one learner process running. Thread-safe."""
 
     def __init__(
-        self, store: str, backbone: str, config: LearnerConfig, observe: Callable[[Event], None]
+        self,
+        store: str,
+        backbone: str,
+        config: LearnerConfig,
+        observe: Callable[[Event], None],
+        image_options: ImageOptions | None = None,
     ) -> None:
-        self._arguments = (store, backbone, config.model_dump_json())
+        self._arguments = (store, backbone, image_options or {}, config.model_dump_json())
         self._observe = observe
         self._context = multiprocessing.get_context("spawn")
         self._stopping = threading.Event()
@@ -124,7 +130,12 @@ class LearnerProcess:
 
 
 def learn_until_stopped(
-    listens: Connection, tells: Connection, store: str, backbone: str, config_json: str
+    listens: Connection,
+    tells: Connection,
+    store: str,
+    backbone: str,
+    image_options: ImageOptions,
+    config_json: str,
 ) -> None:
     """The child's main: a worker, and a thread that listens to the parent."""
     for number in (signal.SIGINT, signal.SIGTERM):  # the parent's to handle: it closes the pipe
@@ -135,7 +146,7 @@ def learn_until_stopped(
 
     worker = Worker(
         Store.open(store),
-        lambda: load(backbone, threads=config.threads),
+        lambda: load(backbone, threads=config.threads, **image_options),
         config,
         writer="local",
         emit=_Sender(tells),

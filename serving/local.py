@@ -62,13 +62,21 @@ class LocalServer:
         log.info("loading the backbone %s", settings.backbone)
         self.service = Service(
             store,
-            load(settings.backbone, threads=encoder_threads(settings.threads)),
+            load(
+                settings.backbone,
+                threads=encoder_threads(settings.threads),
+                **settings.image_options(),
+            ),
             settings,
             PrometheusMetrics(),
             wake=lambda: self.learner.wake(),
         )
         self.learner = LearnerProcess(
-            settings.store, settings.backbone, settings.learner, self._observe
+            settings.store,
+            settings.backbone,
+            settings.learner,
+            self._observe,
+            settings.image_options(),
         )
         self.app = create_app(self.service)
 

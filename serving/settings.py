@@ -7,7 +7,7 @@ Sources, the first that names a value wins: arguments (the CLI's flags), environ
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypedDict
 
 from pydantic import (
     BaseModel,
@@ -31,6 +31,13 @@ from serving.names import LONGEST_NAME
 Scope = Literal["predict", "learn", "admin"]
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+
+class ImageOptions(TypedDict, total=False):
+    """Of `backbones.load`: the side an image is seen as, and the pixels it may have."""
+
+    image_size: int | None
+    max_pixels: int
 
 
 class Key(BaseModel):
@@ -61,7 +68,7 @@ class Limits(BaseModel):
     image_pixels: int = Field(
         MAX_PIXELS,
         ge=1,
-        le=MAX_PIXELS,
+        le=10 * MAX_PIXELS,
         description="width × height of one image; checked before it is decoded",
     )
     examples: int = Field(1_000, ge=1, description="examples of one batch")
@@ -124,6 +131,12 @@ class Settings(BaseSettings):
         min_length=1,
         description="the encoder: minilm, a Hugging Face id, a timm name, or a folder",
     )
+    image_size: int | None = Field(
+        None,
+        ge=16,
+        le=2048,
+        description="side of the square an image is seen as, pixels; none: the backbone's own",
+    )
     engine: Literal["local", "ray"] = Field(
         "local", description="local: one process and a learner beside it; ray: Ray Serve"
     )
@@ -150,6 +163,10 @@ class Settings(BaseSettings):
         if path is not None and not path.is_file():
             raise ValueError(f"there is no file {path}; name a TOML file, or leave config out")
         return path
+
+    def image_options(self) -> ImageOptions:
+        """What `backbones.load` is told of images."""
+        return {"image_size": self.image_size, "max_pixels": self.limits.image_pixels}
 
     @model_validator(mode="after")
     def _keys_differ(self) -> Self:

@@ -38,7 +38,7 @@ def load(
     prompted_layers: int | None = None,
     threads: int | None = None,
     image_size: int | None = None,
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: int | None = None,
     precision: Precision = "auto",
 ) -> TorchVisionBackbone:
     """Load what `find_vision` found as a frozen vision backbone.
@@ -47,7 +47,7 @@ def load(
     threads: torch's threads for this process; None leaves them as they are
     image_size: side of the square the model sees, pixels; None for the model's own. Positions are
         interpolated
-    max_pixels: of an image before it is resized
+    max_pixels: of an image before it is resized; None for `MAX_PIXELS`
     precision: of training; "auto" is bf16 where the hardware has it, fp32 elsewhere
     Raises SourceError (no usable files), UnsupportedModel (prefixes do not work on it).
     """
@@ -59,7 +59,8 @@ def load(
     side = int(data["size"])
     with torch.inference_mode():
         states = model.embedded(torch.zeros(1, 3, side, side, device=place))
-    transform = _transform(found.source.name, data, int(states.shape[1]), max_pixels)
+    most = MAX_PIXELS if max_pixels is None else max_pixels
+    transform = _transform(found.source.name, data, int(states.shape[1]), most)
     layers = len(model.blocks)
     prompted = how_many_prompted(layers, layers - layers // 3, prompted_layers)
     return TorchVisionBackbone(

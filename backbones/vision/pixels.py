@@ -26,6 +26,9 @@ _RESAMPLING: Final = {
     "box": Image.Resampling.BOX,
 }
 
+LONGEST: Final = 8
+"""Times the shorter side, of an image that is resized whole."""
+
 
 @dataclass(frozen=True)
 class PixelTransform:
@@ -59,7 +62,12 @@ class PixelTransform:
             raise InvalidInput(f"input {index}: {error}") from error
 
     def square(self, image: Image.Image) -> NDArray[np.uint8]:
-        """Resized and cropped, uint8 (3, size, size); what timm's evaluation transform gives."""
+        """Resized and cropped, uint8 (3, size, size); what timm's evaluation transform gives.
+
+        Of a very long image only the middle is resized: the rest would be cropped all the same.
+        """
+        if self.crop_mode == "center":
+            image = _middle(image)
         resized = image.resize(self._resized(image), _RESAMPLING[self.interpolation])
         left, top = (round((side - self.size) / 2) for side in resized.size)
         cropped = resized.crop((left, top, left + self.size, top + self.size))
@@ -74,3 +82,13 @@ class PixelTransform:
         if width <= height:
             return shorter, int(shorter * height / width)
         return int(shorter * width / height), shorter
+
+
+def _middle(image: Image.Image) -> Image.Image:
+    """The image, its longer side at most `LONGEST` times the shorter one."""
+    width, height = image.size
+    longest = LONGEST * min(width, height)
+    if max(width, height) <= longest:
+        return image
+    left, top = (max(0, side - longest) // 2 for side in (width, height))
+    return image.crop((left, top, width - left, height - top))

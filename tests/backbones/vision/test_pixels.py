@@ -14,7 +14,7 @@ from PIL import Image
 from backbones import Input, InvalidInput
 from backbones._torchvision import define_missing_operators
 from backbones.images import decoded
-from backbones.vision.pixels import PixelTransform
+from backbones.vision.pixels import LONGEST, PixelTransform, _middle
 from tests.backbones.vision.models import encoded, picture
 
 
@@ -111,3 +111,11 @@ def test_damaged_files_are_refused_or_decoded(seed: int, form: str) -> None:
 def test_a_gif_is_no_accepted_form() -> None:
     with pytest.raises(InvalidInput, match="no PNG, JPEG or WEBP"):
         decoded(encoded(picture(0), "GIF"))
+
+
+@pytest.mark.parametrize("size", [(1, 4000), (4000, 1), (3, 2000)])
+def test_a_very_long_image_costs_no_more_than_others(size: tuple[int, int]) -> None:
+    transform = PixelTransform(size=24, tokens=10, crop_share=0.9)
+    line = picture(1, *size)
+    assert transform.square(line).shape == (3, 24, 24)
+    assert max(transform._resized(_middle(line))) <= 24 / 0.9 * (LONGEST + 2)
