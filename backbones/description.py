@@ -29,6 +29,11 @@ class Description:
         """Index of the first layer that sees a prefix; the layers below never do."""
         return self.layers - self.prompted_layers
 
+    @property
+    def attention_width(self) -> int:
+        """H · Dh, the keys of one token in one layer; not the width in every model."""
+        return self.heads * self.head_dim
+
     def prefix_shape(self, length: int) -> tuple[int, int, int, int, int]:
         """(L', 2, H, P, Dh) of a prefix of `length` rows."""
         return (self.prompted_layers, 2, self.heads, length, self.head_dim)

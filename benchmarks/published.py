@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.named_streams import INTENT_SHOTS, INTENTS, NAMED
+from benchmarks.named_streams import IMAGE_SHOTS, IMAGES, INTENT_SHOTS, INTENTS, NAMED
 from benchmarks.overrides import JOINT
 from benchmarks.results import Results, read_rows
 from benchmarks.stream import Row
@@ -19,15 +19,19 @@ from benchmarks.tables import markdown
 PAGE = "benchmarks.md"
 
 
+VIT = "vit_tiny_patch16_224"
+"""The folder, beside the data sets, of the model that sees images."""
 SHORT, SHORTEST = 96, 48
 """Tokens of texts in the tables and in the ablations: what an hour allows."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Methods on one stream. source: a named stream or an intent data set; max_length: tokens.
+    """Methods on one stream. source: a named stream or a data set; max_length: tokens.
 
     hindsight: every candidate is also judged by the test rows (which takes longer than the gate).
+    image_size: pixels of a side, where the stream is of images: `VIT` then sees them.
+    tests: test rows a class, None for all.
     """
 
     source: str
@@ -35,6 +39,8 @@ class Part:
     overrides: tuple[str, ...] = ()
     max_length: int = 256
     hindsight: bool = False
+    image_size: int | None = None
+    tests: int | None = None
 
     def run(self, data: Path) -> Run:
         """The same as `bench stream` takes it; data: the folder above all data sets."""
@@ -42,19 +48,22 @@ class Part:
         return Run(
             data=(data if named else data / self.source,),
             named=(self.source,) if named else (),
-            tasks=INTENTS.get(self.source, 1),
-            shots=INTENT_SHOTS,
-            backbone="minilm",
+            tasks=(INTENTS | IMAGES).get(self.source, 1),
+            shots=IMAGE_SHOTS if self.source in IMAGES else INTENT_SHOTS,
+            backbone="minilm" if self.image_size is None else str(data / VIT),
             max_length=self.max_length,
             prompted_layers=None,
             overrides=self.overrides,
             hindsight=self.hindsight,
+            image_size=self.image_size,
+            tests=self.tests,
         )
 
     def owns(self, row: Row) -> bool:
         """Whether a row is of this part, whatever its seed."""
-        settings = self.run(Path()).settings()
-        return row.stream == self.source and row.method in self.methods and row.settings == settings
+        known = {**row.settings, "backbone": Path(row.settings.get("backbone", "")).name}
+        same = known == self.run(Path()).settings()
+        return row.stream == self.source and row.method in self.methods and same
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,11 @@ def _compared(source: str, *others: str, max_length: int) -> tuple[Part, ...]:
     )
 
 
+def _images(methods: tuple[str, ...], *overrides: str) -> tuple[Part, ...]:
+    """Methods on CIFAR-100, its images as 160 pixels a side."""
+    return (Part("cifar100_subset", methods, overrides, image_size=160, tests=20),)
+
+
 Q_TUNING_PARTS = (
     *("q_tuning.reweighing=false", "q_tuning.shared_rows=0", "q_tuning.retention=0.1"),
     *("q_tuning.reparameterise=true", "q_tuning.eviction=merge", "q_tuning.capacity=2"),
@@ -102,6 +116,14 @@ SECTIONS = (
     ),
     Section("nlp7", _compared("nlp7", "auto-joined", JOINT, max_length=SHORT)),
     Section("mixed", (Part("mixed", ("frozen", "auto"), max_length=SHORT),)),
+    Section(
+        "images",
+        _images(("frozen", "frozen-layers", "auto"))
+        + _images(("auto",), "retain=none")
+        + _images(("layer-grouped-open",), "layer_grouped.groups=4")
+        + _images(("layer-grouped-open",), "layer_grouped.groups=1")
+        + _images(("independent-open",)),
+    ),
     Section(
         "ablations",
         _ablation("q-tuning-open", *Q_TUNING_PARTS)

@@ -76,12 +76,13 @@ class LayerGrouped:
         """Root and generator to train on from; those of another shape are not gone on from."""
         config = self.config
         groups = config.groups_of(description.prompted_layers)
-        shape = (1 if config.generator else groups, 2, config.rows, description.width)
+        shape = (1 if config.generator else groups, 2, config.rows, description.attention_width)
         noise = np.random.default_rng(seed_of(lesson, "root")).standard_normal(shape, np.float32)
         start = {ROOT: np.float32(config.scale) * noise}
         if config.generator:
             seed = seed_of(lesson, "generator")
-            start |= fresh_generator(groups, description.width, config.generator_width, seed)
+            width = description.attention_width
+            start |= fresh_generator(groups, width, config.generator_width, seed)
         if config.warm_start and has_shape_of(state.extra, start):
             return {name: state.extra[name] for name in start}, {"root": "warm"}
         return start, {"root": "fresh"}

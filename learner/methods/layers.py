@@ -20,11 +20,12 @@ def position_term(description: Description, weight: float) -> FloatArray:
     """β·e_l `(L', 1, H, 1, Dh)`, to be added to the keys and values of every row.
 
     e_l is sinusoidal in the index l of the layer in the whole backbone: sine and cosine of
-    l / 10000^(2i/D) in turn.
+    l / 10000^(2i/(H·Dh)) in turn.
     """
     layers = np.arange(description.first_prompted, description.layers)
-    rates = WAVELENGTH ** -(np.arange(0, description.width, 2) / description.width)
+    width = description.attention_width
+    rates = WAVELENGTH ** -(np.arange(0, width, 2) / width)
     angles = layers[:, None] * rates
     waves = np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(len(layers), -1)
-    term = weight * waves[:, : description.width].astype(np.float32)
+    term = weight * waves[:, :width].astype(np.float32)
     return term.reshape(len(layers), 1, description.heads, 1, description.head_dim)

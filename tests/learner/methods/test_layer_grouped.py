@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from backbones import Description
 from backbones.text.backbone import TorchTextBackbone
 from learner.methods.base import Lesson, MethodState
 from learner.methods.combination import combine, encode_matched, matched_weights, mean
@@ -236,3 +237,10 @@ def test_a_stored_state_goes_on_alike(tiny: TorchTextBackbone, lesson: MakeLesso
     loaded = MethodState.assemble({role: parts[role] for role in sorted(parts)})
     after = [method.train(lesson("ccc"), s, tiny, silent) for s in (state, loaded)]
     assert same(*(s.served for s in after))
+
+
+def test_keys_may_be_narrower_than_the_model() -> None:
+    description = Description("t5", "text", 4, 4, 32, 6, 64, 2, "f")
+    assert position_term(description, 0.1).shape == (2, 1, 4, 1, 6)
+    wide = Description("bert", "text", 4, 4, 32, 8, 64, 2, "f")
+    assert position_term(wide, 0.1).shape == (2, 1, 4, 1, 8)
