@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backbones import Preprocessed
 from learner.config import LearnerConfig
 from learner.content import class_id
 from learner.encoding import ExampleEncoder
-from learner.examples import pick_spread, spread_over
+from learner.examples import KeptExample, pick_spread, spread_over
 from learner.knowledge import Knowledge
 from learner.methods.base import Lesson
 from learner.trial import field_of
@@ -25,17 +29,10 @@ def lesson_of_task(
     """One task's fit rows; of other tasks only what eviction may look at."""
     known = knowledge.tasks[task]
     fit = np.flatnonzero(~known.held_out)
-    labels, targets = np.unique(known.targets[fit], return_inverse=True)
     rows = [known.examples.rows[i] for i in fit]
-    return Lesson(
-        task=task,
-        inputs=encoder.preprocess(rows),
-        labels=targets.astype(np.int64),
-        classes=len(labels),
-        lower=encoder.lower(rows),
-        memory=_memory(knowledge, task, encoder, config.memory_rows),
-        seed=_seed(config.seed, task, len(known.examples.rows)),
-    )
+    memory = _memory(knowledge, task, encoder, config.memory_rows)
+    seed = _seed(config.seed, task, len(known.examples.rows))
+    return replace(_lesson(task, rows, known.targets[fit], encoder, seed), memory=memory)
 
 
 def lesson_of_domain(
@@ -54,17 +51,10 @@ def lesson_of_domain(
         for c in range(len(field.classes))
     ]
     chosen = sorted(own + pick_spread(others, len(own) // REPLAYED))
-    labels, columns = np.unique(field.targets[chosen], return_inverse=True)
     rows = [field.rows[i] for i in chosen]
-    return Lesson(
-        task=domain.name,
-        inputs=encoder.preprocess(rows),
-        labels=columns.astype(np.int64),
-        classes=len(labels),
-        lower=encoder.lower(rows),
-        seed=_seed(config.seed, task, len(field.rows)),
-        half=field.half[chosen],
-    )
+    seed = _seed(config.seed, task, len(field.rows))
+    lesson = _lesson(domain.name, rows, field.targets[chosen], encoder, seed)
+    return replace(lesson, half=field.half[chosen])
 
 
 def lesson_of_all(
@@ -77,15 +67,27 @@ def lesson_of_all(
         for row, held_out in zip(known.examples.rows, known.held_out, strict=True)
         if not held_out
     ]
-    labels, targets = np.unique([label for _, label in fit], return_inverse=True)
-    rows = [row for row, _ in fit]
+    names = np.array([label for _, label in fit])
+    seed = _seed(config.seed, task, len(fit))
+    return _lesson(task, [row for row, _ in fit], names, encoder, seed)
+
+
+def _lesson(
+    task: str,
+    rows: Sequence[KeptExample],
+    classes: NDArray[Any],
+    encoder: ExampleEncoder,
+    seed: int,
+) -> Lesson:
+    """Rows and the classes they are of, which are numbered from 0."""
+    known, labels = np.unique(classes, return_inverse=True)
     return Lesson(
         task=task,
         inputs=encoder.preprocess(rows),
-        labels=targets.astype(np.int64),
-        classes=len(labels),
+        labels=labels.astype(np.int64),
+        classes=len(known),
         lower=encoder.lower(rows),
-        seed=_seed(config.seed, task, len(rows)),
+        seed=seed,
     )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
+from backbones.passes.blocks import half_copy
 from backbones.passes.context import KEYWORD, PassContext
 from backbones.text.layers import find_layers, follow_context, unfollow
 
@@ -63,11 +63,7 @@ class TextEncoder:
         It shares the layers below and the word embeddings, so it costs half the upper layers.
         """
         shared = [self.model.get_input_embeddings(), *find_layers(self.model, self._layers)[:start]]
-        kept = {id(p): p for module in shared for p in module.parameters()}
-        model = copy.deepcopy(self.model, dict(kept))
-        for parameter in model.parameters():
-            if id(parameter) not in kept:
-                parameter.data = parameter.data.bfloat16()
+        model = half_copy(self.model, shared)
         layers = find_layers(model, self._layers)
         unfollow(layers)
         follow_context(layers)

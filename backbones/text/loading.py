@@ -20,6 +20,7 @@ from backbones.passes.options import (
     torch_device,
     trains_in_half,
 )
+from backbones.pretrained import pretrained
 from backbones.sources import Source, resolve
 from backbones.text.backbone import TorchTextBackbone
 from backbones.text.encoder import TextEncoder
@@ -92,7 +93,7 @@ def _parts(
     from backbones.text import attention
 
     attention.register()
-    model = _pretrained(AutoModel, source, config, attention.NAME).to(place)
+    model = pretrained(AutoModel, source, attention.NAME, config).to(place)
     layers = find_layers(model, config.num_hidden_layers)
     follow_context(layers)
     return TextEncoder(model, len(layers)), None
@@ -107,33 +108,10 @@ def _t5_parts(
 
     attention.register()
     if any(str(name).endswith("EncoderModel") for name in config.architectures or ()):
-        model = _pretrained(AutoModelForTextEncoding, source, config, attention.NAME)
+        model = pretrained(AutoModelForTextEncoding, source, attention.NAME, config)
         return T5Encoder(model.to(place).encoder), None
-    model = _pretrained(AutoModelForSeq2SeqLM, source, config, attention.NAME).to(place)
+    model = pretrained(AutoModelForSeq2SeqLM, source, attention.NAME, config).to(place)
     return T5Encoder(model.encoder), LabelDecoder(model)
-
-
-def _pretrained(kind: Any, source: Source, config: Any, attention: str) -> Any:
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    try:
-        model, found = kind.from_pretrained(
-            source.folder,
-            config=config,
-            attn_implementation=attention,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
-    except (ValueError, OSError, KeyError) as error:
-        raise SourceError(f"backbone {source.name!r} could not be loaded: {error}") from error
-    missing = sorted(key for key in found["missing_keys"] if "pooler" not in key)
-    if missing:
-        raise SourceError(f"backbone {source.name!r}: its files lack the weights {missing[:5]}")
-    return model.eval().requires_grad_(False)
 
 
 def _config(source: Source) -> Any:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from backbones.passes.context import PassContext, seeing
+from backbones.passes.blocks import half_copy, through
+from backbones.passes.context import PassContext
 
 
 class VisionModel(Protocol):
@@ -78,25 +78,15 @@ class VisionEncoder:
 
     def half(self, start: int) -> VisionEncoder:
         """A bf16 copy for passes that resume at block `start`; it shares what lies below."""
-        module = self.model.module
-        upper = {id(p) for block in self.model.blocks[start:] for p in block.parameters()}
-        lower = {id(p) for block in self.model.blocks[:start] for p in block.parameters()}
-        shared = {id(p): p for p in module.parameters() if id(p) in lower and id(p) not in upper}
-        copied = copy.deepcopy(module, dict(shared))
-        for parameter in copied.parameters():
-            if id(parameter) not in shared:
-                parameter.data = parameter.data.bfloat16()
-        return VisionEncoder(self.model.of(copied))
+        lower = self.model.blocks[:start]
+        return VisionEncoder(self.model.of(half_copy(self.model.module, lower)))
 
     def _through(self, hidden: Tensor, context: PassContext) -> Tensor:
-        for index, block in enumerate(self.model.blocks):
-            if index < context.start:
-                continue
-            context.enter(index, hidden)
-            if index == context.stop:
-                context.stopped = hidden
-                return hidden
-            with seeing(context.layers.get(index)):
-                output = block(hidden)
-            hidden = output[0] if isinstance(output, tuple) else output
-        return self.model.finished(hidden)
+        last = through(self.model.blocks, hidden, context, _run)
+        return hidden if last is None else self.model.finished(last)
+
+
+def _run(block: nn.Module, hidden: Tensor) -> Tensor:
+    output = block(hidden)
+    states: Tensor = output[0] if isinstance(output, tuple) else output
+    return states

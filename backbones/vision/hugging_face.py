@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import torch
 from torch import Tensor, nn
 
 from backbones._torchvision import define_missing_operators
-from backbones.errors import SourceError, UnsupportedModel
+from backbones.errors import UnsupportedModel
+from backbones.pretrained import pretrained
 from backbones.sources import Source
 
 _IMAGENET: Final = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
@@ -65,27 +65,11 @@ def load_hugging_face(source: Source) -> HuggingFaceModel:
     """The frozen model of a folder. Raises SourceError, UnsupportedModel."""
     define_missing_operators()
     from transformers import AutoModel
-    from transformers.utils import logging
 
     from backbones.text import attention
 
-    logging.disable_progress_bar()
     attention.register()
-    try:
-        model, found = AutoModel.from_pretrained(
-            source.folder,
-            attn_implementation=attention.NAME,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
-    except (ValueError, OSError, KeyError) as error:
-        raise SourceError(f"backbone {source.name!r} could not be loaded: {error}") from error
-    missing = sorted(key for key in found["missing_keys"] if "pooler" not in key)
-    if missing:
-        raise SourceError(f"backbone {source.name!r}: its files lack the weights {missing[:5]}")
+    model = pretrained(AutoModel, source, attention.NAME)
     if not hasattr(model, "layernorm") or not hasattr(model, "embeddings"):
         raise UnsupportedModel(
             f"backbone {source.name!r} is a {type(model).__name__}; of transformers' vision models "

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from backbones.passes.context import PassContext, seeing
+from backbones.passes.blocks import half_copy, through
+from backbones.passes.context import PassContext
 from backbones.text.encoder import TextEncoder
 
 
@@ -49,26 +49,20 @@ class T5Encoder(TextEncoder):
         It shares the blocks below and the word embeddings.
         """
         shared = [self.model.embed_tokens, *self.model.block[:start]]
-        kept = {id(p): p for module in shared for p in module.parameters()}
-        model = copy.deepcopy(self.model, dict(kept))
-        for parameter in model.parameters():
-            if id(parameter) not in kept:
-                parameter.data = parameter.data.bfloat16()
-        return T5Encoder(model)
+        return T5Encoder(half_copy(self.model, shared))
 
     def _through(self, hidden: Tensor, mask: Tensor, context: PassContext) -> Tensor:
         allowed = self._allowed(hidden, mask)
         bias = self._position_bias(hidden)
-        for index, block in enumerate(self.model.block):
-            if index < context.start:
-                continue
-            context.enter(index, hidden)
-            if index == context.stop:
-                context.stopped = hidden
-                return hidden
-            with seeing(context.layers.get(index)):
-                hidden = block(hidden, allowed, bias)[0]
-        finished: Tensor = self.model.final_layer_norm(hidden)
+
+        def run(block: nn.Module, states: Tensor) -> Tensor:
+            after: Tensor = block(states, allowed, bias)[0]
+            return after
+
+        last = through(self.model.block, hidden, context, run)
+        if last is None:
+            return hidden
+        finished: Tensor = self.model.final_layer_norm(last)
         return finished
 
     def _allowed(self, hidden: Tensor, mask: Tensor) -> Tensor | None:
