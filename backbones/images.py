@@ -38,17 +38,24 @@ def decoded(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     Of an animation the first frame; transparency is dropped. Raises InvalidInput, whose message
     says what is wrong with the file.
     """
-    with _reasons():
-        image = Image.open(BytesIO(data), formats=FORMATS)
-        width, height = image.size
-        if width * height > max_pixels:
-            raise InvalidInput(
-                f"an image of {width} x {height} pixels; at most {max_pixels} are accepted, "
-                "make it smaller"
-            )
+    image = opened(data, max_pixels)
+    with _reasons(max_pixels):
         image.load()
         upright = ImageOps.exif_transpose(image)
         return _eight_bits(upright).convert("RGB")
+
+
+def opened(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """The image as its header tells it, not decoded yet. Raises InvalidInput as `decoded`."""
+    with _reasons(max_pixels):
+        image = Image.open(BytesIO(data), formats=FORMATS)
+    width, height = image.size
+    if width * height > max_pixels:
+        raise InvalidInput(
+            f"an image of {width} x {height} pixels; at most {max_pixels} are accepted, "
+            "make it smaller"
+        )
+    return image
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
@@ -59,17 +66,17 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 @contextmanager
-def _reasons() -> Iterator[None]:
+def _reasons(max_pixels: int) -> Iterator[None]:
     """Turn what Pillow raises into InvalidInput."""
     try:
         yield
-    except InvalidInput:
-        raise
     except UnidentifiedImageError as error:
         raise InvalidInput(
             f"the bytes are no {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image"
         ) from error
-    except Image.DecompressionBombError as error:
-        raise InvalidInput(f"an image of too many pixels: {error}") from error
+    except Image.DecompressionBombError as error:  # beyond Pillow's own limit: it tells no size
+        raise InvalidInput(
+            f"an image of far too many pixels; at most {max_pixels} are accepted, make it smaller"
+        ) from error
     except _BROKEN as error:
         raise InvalidInput(f"the image is truncated or damaged: {error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.degraded import KINDS, UNTOUCHED
+from benchmarks.markdown import markdown_table
 from benchmarks.measures import spread
 from benchmarks.stream import Row
 from benchmarks.tables import grouped, label
@@ -28,9 +29,8 @@ def degraded_markdown(rows: Sequence[Row]) -> str:
     lines = summarise_degraded(rows)
     if not lines:
         return ""
-    table = (DEGRADED_HEADINGS, tuple("-" for _ in DEGRADED_HEADINGS), *lines)
     said = "Test images made worse; in brackets the share that came to the domain of its task."
-    return "\n\n".join((said, "\n".join("| " + " | ".join(line) + " |" for line in table)))
+    return "\n\n".join((said, markdown_table(DEGRADED_HEADINGS, lines)))
 
 
 def _cell(rows: Sequence[Row], name: str, kind: str) -> str:

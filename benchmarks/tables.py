@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import orjson
 
 from benchmarks.hindsight import OUTCOMES
+from benchmarks.markdown import markdown_table
 from benchmarks.measures import spread
 from benchmarks.stream import Row
 
@@ -43,9 +44,7 @@ def grouped(rows: Sequence[Row]) -> list[list[Row]]:
 
 def markdown(rows: Sequence[Row]) -> str:
     """The same as a Markdown table, and below it what hindsight says of the gate."""
-    lines = [HEADINGS, tuple("-" for _ in HEADINGS), *summarise(rows)]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return "\n\n".join((table, *caption(rows)))
+    return "\n\n".join((markdown_table(HEADINGS, summarise(rows)), *caption(rows)))
 
 
 def caption(rows: Sequence[Row]) -> list[str]:

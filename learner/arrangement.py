@@ -138,5 +138,7 @@ def _routed(knowledge: Knowledge, encoder: ExampleEncoder) -> Knowledge:
 
 
 def _classes(task: TaskKnowledge) -> list[list[KeptExample]]:
-    rows = task.examples.rows
-    return [[row for row in rows if row.label == label] for label in task.examples.labels]
+    rows: dict[str, list[KeptExample]] = {label: [] for label in task.examples.labels}
+    for row in task.examples.rows:
+        rows[row.label].append(row)
+    return list(rows.values())

@@ -82,17 +82,27 @@ class ExampleEncoder:
 
         A row's quality is always the same. None where quality means nothing, as for texts.
         """
-        for row in rows:
-            key = (row.batch, row.id)
-            if key not in self._rough:
-                seed = int.from_bytes(row.rank[:4], "big")
-                worse = self.backbone.rough(self.preprocess([row]), seed)
-                if worse is None:
-                    return None
-                pooled = self.backbone.lower(worse).pooled
-                assert pooled is not None, "a backbone pools the states it computes"
-                self._rough[key] = pooled[0]
+        missing = [row for row in rows if (row.batch, row.id) not in self._rough]
+        if missing:
+            worse = self._worse(missing)
+            if worse is None:
+                return None
+            pooled = self.backbone.lower(worse).pooled
+            assert pooled is not None, "a backbone pools the states it computes"
+            for row, states in zip(missing, pooled, strict=True):
+                self._rough[row.batch, row.id] = states
         return np.stack([self._rough[row.batch, row.id] for row in rows]) if rows else None
+
+    def _worse(self, rows: Sequence[KeptExample]) -> Preprocessed | None:
+        """Each row in a quality that its rank decides; none but the first is read for a None."""
+        views = []
+        for row in rows:
+            seed = int.from_bytes(row.rank[:4], "big")
+            view = self.backbone.rough(self.preprocess([row]), seed)
+            if view is None:
+                return None
+            views.append(view)
+        return Preprocessed.concat(views)
 
     def plain(self, rows: Sequence[KeptExample]) -> Seen:
         """What the frozen backbone sees: every layer of N ≥ 1 rows, and pairs apart."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from serving.forward import Result, Slice, Work, no_classes
 from serving.metrics import Metrics
 from serving.problems import Problem
+from serving.room import check_room
 from serving.settings import Batching
 from serving.snapshot import Snapshot
 
@@ -109,12 +110,12 @@ class Batcher:
     def check_room(self, more: int) -> None:
         """Whether so many inputs more may wait. Raises Problem overloaded."""
         waiting = self.waiting
-        if waiting == 0 or waiting + more <= self._queue_depth:
-            return
-        self._metrics.add("perennial_refusals")
-        raise Problem(
-            "overloaded",
-            f"{waiting} inputs are waiting and at most {self._queue_depth} may; try again later",
+        check_room(
+            waiting,
+            more,
+            self._queue_depth,
+            metrics=self._metrics,
+            what="inputs are waiting",
             retry_after=max(1, math.ceil(waiting * self._pace)),
         )
 

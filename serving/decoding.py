@@ -14,7 +14,8 @@ from typing import Final, TypeVar
 from backbones import Backbone, Input, InvalidInput, Preprocessed
 from serving.images import check_header
 from serving.metrics import Metrics
-from serving.problems import Problem, several_invalid
+from serving.problems import several_invalid
+from serving.room import check_room
 from serving.settings import Limits
 
 T = TypeVar("T")
@@ -52,7 +53,14 @@ class Decoder:
     async def _each(
         self, inputs: Sequence[Input], place: str, work: Callable[[Input], T]
     ) -> list[T]:
-        self._check_room(len(inputs))
+        check_room(
+            self._waiting,
+            len(inputs),
+            self._limits.queue_depth,
+            metrics=self._metrics,
+            what="images wait to be decoded",
+            retry_after=1,
+        )
         done: dict[int, T] = {}
         wrong: dict[int, str] = {}
         rest = enumerate(inputs)
@@ -73,17 +81,6 @@ class Decoder:
         if wrong:
             raise several_invalid([("#/" + place.format(i), wrong[i]) for i in sorted(wrong)])
         return [done[index] for index in range(len(inputs))]
-
-    def _check_room(self, more: int) -> None:
-        most = self._limits.queue_depth
-        if self._waiting == 0 or self._waiting + more <= most:
-            return
-        self._metrics.add("perennial_refusals")
-        raise Problem(
-            "overloaded",
-            f"{self._waiting} images wait to be decoded and at most {most} may; try again later",
-            retry_after=1,
-        )
 
     def _one(self, one: Input) -> Preprocessed:
         assert one.image is not None, "only images are decoded"

@@ -168,24 +168,6 @@ class TorchBackbone(ABC, Generic[E]):
             ]
         return [concat(layer) for layer in zip(*sampled, strict=True)]
 
-    def keys_values(self, lower: LowerStates, count: int, seed: int) -> FloatArray:
-        """(L', 2, H, count, Dh), fp32: keys and values of tokens that the layers really see.
-
-        The tokens are drawn among those that layers are pooled over, of examples drawn with
-        replacement; they are the same in all layers.
-        """
-        draw = np.random.default_rng(seed)
-        rows = draw.integers(len(lower), size=count)
-        nothing = TensorPrefix.of(Prefix.empty(self.description), self.device)
-        with torch.inference_mode():
-            seen = self._watched(lower, rows, nothing)
-            counted = self._encoder.content(lower.padded(rows)[1]).cpu().numpy()
-        token = torch.tensor([draw.choice(np.flatnonzero(tokens)) for tokens in counted])
-        example = torch.arange(count)
-        found = [torch.stack([one.k, one.v])[:, example, :, token] for one in seen]
-        drawn: FloatArray = torch.stack(found).permute(0, 2, 3, 1, 4).cpu().numpy()
-        return np.ascontiguousarray(drawn, dtype=np.float32)
-
     def augmented(self, batch: Preprocessed, seed: int) -> Preprocessed | None:
         """Every example changed at random in a way that leaves its class; None: no such way."""
         return None

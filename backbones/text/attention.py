@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import torch
@@ -19,12 +20,19 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward  # n
 from transformers.masking_utils import sdpa_mask  # noqa: E402
 
 NAME: Final = "perennial_prefix"
+plain_attention: Final = sdpa_attention_forward
+"""What runs without a context."""
 
 
 def register() -> None:
     """Make `attn_implementation="perennial_prefix"` known. Harmless when repeated."""
-    AttentionInterface.register(NAME, prefix_attention)
-    AttentionMaskInterface.register(NAME, sdpa_mask)
+    register_as(NAME, prefix_attention)
+
+
+def register_as(name: str, function: Callable[..., tuple[Tensor, Tensor | None]]) -> None:
+    """Make `attn_implementation=name` known to transformers, with the masks of SDPA."""
+    AttentionInterface.register(name, function)
+    AttentionMaskInterface.register(name, sdpa_mask)
 
 
 def prefix_attention(
@@ -42,7 +50,7 @@ def prefix_attention(
     """
     context: LayerContext | None = kwargs.pop(KEYWORD, None) or current()
     if context is None:
-        output, weights = sdpa_attention_forward(
+        output, weights = plain_attention(
             module, query, key, value, attention_mask, scaling=scaling, **kwargs
         )
         return output, weights

@@ -16,7 +16,7 @@ class VisionModel(Protocol):
     """The parts of a model, by whichever library it was made.
 
     module: all of it;  blocks: the transformer layers, lowest first
-    leading: tokens in front of those of the patches (class token, registers)
+    leading: tokens in front of those of the patches (class token, registers);  heads: of a block
     """
 
     @property
@@ -27,6 +27,9 @@ class VisionModel(Protocol):
 
     @property
     def leading(self) -> int: ...
+
+    @property
+    def heads(self) -> int: ...
 
     def embedded(self, pixels: Tensor) -> Tensor:
         """(B, S, D) that enters the first block, of normalised pixels (B, 3, h, w)."""

@@ -37,6 +37,11 @@ class HuggingFaceModel:
         """Class token and registers."""
         return 1 + int(getattr(self.module.config, "num_register_tokens", 0) or 0)
 
+    @property
+    def heads(self) -> int:
+        """Attention heads of a block."""
+        return int(self.module.config.num_attention_heads)
+
     def embedded(self, pixels: Tensor) -> Tensor:
         """Patches and positions, interpolated where the image is not of the usual size."""
         size = pixels.shape[-1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import torch
 
@@ -22,13 +22,13 @@ from backbones.passes.options import (
 from backbones.vision.backbone import Normalisation, TorchVisionBackbone
 from backbones.vision.encoder import VisionEncoder, VisionModel
 from backbones.vision.hugging_face import data_config, load_hugging_face
-from backbones.vision.pixels import PixelTransform
+from backbones.vision.pixels import CropMode, Interpolation, PixelTransform
 from backbones.vision.sources import VisionSource
 from backbones.vision.timm_model import TimmModel, prepared
 
 FEATURES: Final = "the model's own pooling, length 1; layers: mean of patches"
-_CROP_MODES: Final = ("center", "squash")
-_INTERPOLATIONS: Final = ("bicubic", "bilinear", "nearest", "lanczos", "box")
+_CROP_MODES: Final[tuple[str, ...]] = get_args(CropMode)
+_INTERPOLATIONS: Final[tuple[str, ...]] = get_args(Interpolation)
 
 
 def load(
@@ -132,7 +132,6 @@ def _description(
     prompted: int,
     width: int,
 ) -> Description:
-    heads = _heads(model)
     settings: dict[str, str | int] = {
         "architecture": found.architecture,
         "features": FEATURES,
@@ -144,18 +143,10 @@ def _description(
         name=found.source.name,
         modality="vision",
         layers=len(model.blocks),
-        heads=heads,
+        heads=model.heads,
         width=width,
-        head_dim=width // heads,
+        head_dim=width // model.heads,
         max_length=transform.tokens,
         prompted_layers=prompted,
         fingerprint=fingerprint(found.source.folder, found.source.weights(), settings),
     )
-
-
-def _heads(model: VisionModel) -> int:
-    block: Any = model.blocks[0]
-    if isinstance(model, TimmModel):
-        return int(block.attn.plain.num_heads)
-    config: Any = model.module.config
-    return int(config.num_attention_heads)

@@ -40,11 +40,11 @@ def find_vision(name: str) -> VisionSource | None:
     if name in PACKAGED:
         return None
     if not Path(name).expanduser().is_dir() and "/" not in name and _is_timm(name):
-        return _of_folder(find(_TIMM_HUB + name), name)
-    return _of_folder(find(name), name)
+        return _of_folder(find(_TIMM_HUB + name))
+    return _of_folder(find(name))
 
 
-def _of_folder(source: Source, name: str) -> VisionSource | None:
+def _of_folder(source: Source) -> VisionSource | None:
     config = _config(source)
     if config is None:
         return _named_folder(source)

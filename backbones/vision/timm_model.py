@@ -57,6 +57,11 @@ class TimmModel:
         """Class token and registers."""
         return int(self.module.num_prefix_tokens)
 
+    @property
+    def heads(self) -> int:
+        """Attention heads of a block."""
+        return int(self.module.blocks[0].attn.plain.num_heads)
+
     def embedded(self, pixels: Tensor) -> Tensor:
         """Patches and positions, as `forward_features` makes them."""
         hidden = self.module._pos_embed(self.module.patch_embed(pixels))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from benchmarks.markdown import markdown_table
 from benchmarks.measures import spread
 from benchmarks.peers.row import PeerRow, Percentiles
 
@@ -28,9 +29,8 @@ def markdown(rows: Sequence[PeerRow]) -> str:
     groups: dict[tuple[str, str], list[PeerRow]] = {}
     for row in rows:
         groups.setdefault((row.stream, row.peer), []).append(row)
-    lines = [HEADINGS, tuple("-" for _ in HEADINGS)]
-    lines += [_line(stream, peer, of) for (stream, peer), of in groups.items()]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    lines = [_line(stream, peer, of) for (stream, peer), of in groups.items()]
+    return markdown_table(HEADINGS, lines)
 
 
 def _line(stream: str, peer: str, rows: Sequence[PeerRow]) -> tuple[str, ...]:

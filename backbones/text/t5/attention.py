@@ -7,24 +7,17 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from backbones._torchvision import define_missing_operators
 from backbones.bank import NEVER
 from backbones.passes.attention import attended
 from backbones.passes.context import current
-
-define_missing_operators()
-
-from transformers import AttentionInterface, AttentionMaskInterface  # noqa: E402
-from transformers.integrations.sdpa_attention import sdpa_attention_forward  # noqa: E402
-from transformers.masking_utils import sdpa_mask  # noqa: E402
+from backbones.text.attention import plain_attention, register_as
 
 NAME: Final = "perennial_t5"
 
 
 def register() -> None:
     """Make `attn_implementation="perennial_t5"` known. Harmless when repeated."""
-    AttentionInterface.register(NAME, t5_attention)
-    AttentionMaskInterface.register(NAME, sdpa_mask)
+    register_as(NAME, t5_attention)
 
 
 def t5_attention(
@@ -46,7 +39,7 @@ def t5_attention(
     """
     context = current()
     if context is None:
-        output, weights = sdpa_attention_forward(
+        output, weights = plain_attention(
             module,
             query,
             key,
