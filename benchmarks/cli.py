@@ -11,6 +11,7 @@ import click
 from benchmarks.compression_cli import consolidation, eviction
 from benchmarks.named_streams import NAMED
 from benchmarks.overrides import VARIANTS
+from benchmarks.passes_cli import passes
 from benchmarks.peers.cli import peers
 
 if TYPE_CHECKING:
@@ -242,5 +243,5 @@ def _draw(rows: Sequence[Row], folder: Path) -> None:
         click.echo(f"drew {path}", err=True)
 
 
-for command in (eviction, consolidation, peers):
+for command in (eviction, consolidation, passes, peers):
     bench.add_command(command)

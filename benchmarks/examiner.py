@@ -59,6 +59,12 @@ class Examiner:
             marks.named[task.name] = self._named(task, content, labels)
         return marks
 
+    def features(self, content: Content, task: StreamTask) -> FloatArray:
+        """(N, D) the last layer of a task's test rows under the prompt of its domain."""
+        domain = content.domains[content.index_of(task.name)]
+        seen = self._seen(task, domain.prefix, np.arange(len(task.test)))
+        return np.ascontiguousarray(seen.states[:, -1])
+
     def _unnamed(
         self, task: StreamTask, content: Content, labels: Sequence[str]
     ) -> tuple[float, float]:

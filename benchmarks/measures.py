@@ -1,6 +1,6 @@
 """Measures of continual learning over a(i, j): accuracy on task i after learning task j.
 
-METHODS §6. All are fractions between 0 and 1.
+METHODS §6. All are fractions; only a drift can be above 1.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+Features = NDArray[np.float32]
 Matrix = NDArray[np.float64]
 """(T, T); entry [i, j] for j ≥ i, NaN below (a task not yet learnt)."""
 
@@ -45,6 +46,15 @@ def dataset_accuracy(matrix: Matrix, datasets: Sequence[str]) -> float:
     """Mean over data sets of the mean final accuracy on their tasks; datasets: (T,) names."""
     final, names = matrix[:, -1], np.asarray(datasets)
     return float(np.mean([final[names == name].mean() for name in np.unique(names)]))
+
+
+def feature_drift(learnt: Features, final: Features) -> float:
+    """How far features (N, D) moved since they were learnt, as a share of their own scatter.
+
+    0: not at all; 1: as far, in the mean square, as they lay from their mean.
+    """
+    scatter = np.square(learnt - learnt.mean(axis=0)).sum()
+    return float(np.square(final - learnt).sum() / scatter)
 
 
 def spread(values: list[float]) -> tuple[float, float]:

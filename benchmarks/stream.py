@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from backbones import TrainableBackbone
+from backbones import FloatArray, TrainableBackbone
 from benchmarks.degraded import examine_degraded
 from benchmarks.examiner import Examiner
 from benchmarks.hindsight import as_json, look_back
@@ -22,6 +22,7 @@ from benchmarks.measures import (
     average_incremental_accuracy,
     backward_transfer,
     dataset_accuracy,
+    feature_drift,
     final_accuracy,
     forgetting,
 )
@@ -60,6 +61,8 @@ class Row:
     """With `--hindsight`: right and wrong decisions of the gate, by the test rows."""
     degraded: list[dict[str, Any]] | None = None
     """With `--degraded`: `DegradedMarks` of what is live at the end."""
+    feature_drift: float | None = None
+    """Mean of `measures.feature_drift` over the test rows of all tasks but the last."""
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -90,6 +93,7 @@ def run_stream(
         reader, examiner = ContentReader(store.blobs), Examiner(backbone, examined)
         unnamed, named = _matrix(stream), _matrix(stream)
         sizes, cpu = [_size(folder)], []
+        features: list[FloatArray] = []
         for j, task in enumerate(stream.tasks):
             store.intake.accept(as_batch(task, store.blobs.put))
             started = time.process_time()
@@ -101,8 +105,14 @@ def run_stream(
             marks = examiner.examine(content, stream.tasks[: j + 1])
             unnamed[: j + 1, j] = list(marks.unnamed.values())
             named[: j + 1, j] = list(marks.named.values())
+            features.append(examiner.features(content, task))
             learnt(task)
+        drifts = [
+            feature_drift(learnt_as, examiner.features(content, task))
+            for task, learnt_as in zip(stream.tasks[:-1], features[:-1], strict=True)
+        ]
         row = _row(stream, variant, store, unnamed, named, cpu, sizes)
+        row = replace(row, feature_drift=float(np.mean(drifts)) if drifts else None)
         if hindsight:
             verdicts = look_back(store, examiner, stream.tasks)
             row = replace(row, hindsight=as_json(verdicts))

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from backbones import Input, Preprocessed
+from benchmarks.overrides import learner_config
 from benchmarks.stream import run_stream
 from benchmarks.stream_report import Run
 from benchmarks.streams import Dataset
@@ -79,6 +80,16 @@ def test_every_image_is_decoded_once(colours: Path, vit_folder: Path) -> None:
     images = [one.image or b"" for task in stream.tasks for one in (*task.train, *task.test)]
     assert sorted(watched.given) == sorted(images)
     assert row.degraded is None
+    assert row.feature_drift == 0.0
+
+
+def test_a_prompt_moves_the_features_of_earlier_tasks(colours: Path, vit_folder: Path) -> None:
+    stream = Dataset.load(colours).stream(tasks=2, shots=4, seed=0)
+    config = learner_config("sequential-open", 0, [])
+    row = run_stream(stream, "sequential-open", load_vision(vit_folder), config, emit=discard)
+    assert row.candidates_refused == 0
+    assert row.feature_drift is not None
+    assert row.feature_drift > 0
 
 
 def test_settings_of_texts_are_what_they_were(colours: Path) -> None:

@@ -5,6 +5,7 @@ from benchmarks.measures import (
     average_incremental_accuracy,
     backward_transfer,
     dataset_accuracy,
+    feature_drift,
     final_accuracy,
     forgetting,
     spread,
@@ -34,6 +35,12 @@ def test_backward_transfer_is_final_minus_just_learnt() -> None:
 
 def test_each_data_set_weighs_the_same() -> None:
     assert dataset_accuracy(MATRIX, ["a", "a", "b"]) == pytest.approx((0.7 + 1.0) / 2)
+
+
+def test_drift_is_movement_as_a_share_of_scatter() -> None:
+    features = np.array([[1, 0], [-1, 0], [0, 2], [0, -2]], np.float32)
+    assert feature_drift(features, features) == 0.0
+    assert feature_drift(features, features + np.float32(1)) == pytest.approx(8 / 10)
 
 
 def test_spread_of_one_value_is_zero() -> None:

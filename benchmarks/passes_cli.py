@@ -1,0 +1,52 @@
+"""`perennial bench pass`: its options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("pass")
+@click.option("--backbone", default="minilm", show_default=True)
+@click.option("--image-size", type=click.IntRange(min=1), help="Pixels of a side, for images.")
+@click.option("--prompted-layers", type=click.IntRange(min=1), help="Default: the backbone's.")
+@click.option(
+    "--batch",
+    "batches",
+    multiple=True,
+    type=click.IntRange(1, 256),
+    default=(1, 8, 32),
+    show_default=True,
+    help="Inputs a pass; may be repeated.",
+)
+@click.option("--domains", default=9, show_default=True, help="Prompts in the bank.")
+@click.option("--rows", default=10, show_default=True, help="Rows of each prompt.")
+@click.option("--rounds", default=40, show_default=True, help="Timings of each form of a pass.")
+@click.option("--threads", default=1, show_default=True, help="CPU threads of the encoder.")
+@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path))
+def passes(
+    backbone: str,
+    image_size: int | None,
+    prompted_layers: int | None,
+    batches: tuple[int, ...],
+    domains: int,
+    rows: int,
+    rounds: int,
+    threads: int,
+    json_path: Path | None,
+) -> None:
+    """Compare the plain model with prompted, routed and two passes."""
+    import orjson
+
+    from backbones import load
+    from benchmarks.passes import markdown, run_pass
+
+    encoder = load(
+        backbone, threads=threads, prompted_layers=prompted_layers, image_size=image_size
+    )
+    costs = run_pass(encoder, batches, domains=domains, rows=rows, rounds=rounds)
+    click.echo(markdown(costs))
+    if json_path is not None:
+        content = {"rows": [one.as_json() for one in costs]}
+        json_path.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
