@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
+from benchmarks.degraded_table import degraded_markdown
 from benchmarks.named_streams import IMAGE_SHOTS, IMAGES, INTENT_SHOTS, INTENTS, NAMED
 from benchmarks.overrides import JOINT
 from benchmarks.results import Results, read_rows
@@ -21,6 +22,7 @@ PAGE = "benchmarks.md"
 
 VIT = "vit_tiny_patch16_224"
 """The folder, beside the data sets, of the model that sees images."""
+CIFAR = "cifar100_subset"
 SHORT, SHORTEST = 96, 48
 """Tokens of texts in the tables and in the ablations: what an hour allows."""
 
@@ -31,7 +33,7 @@ class Part:
 
     hindsight: every candidate is also judged by the test rows (which takes longer than the gate).
     image_size: pixels of a side, where the stream is of images: `VIT` then sees them.
-    tests: test rows a class, None for all.
+    tests: test rows a class, None for all;  tasks: None for as many as this data set is dealt into
     """
 
     source: str
@@ -41,6 +43,8 @@ class Part:
     hindsight: bool = False
     image_size: int | None = None
     tests: int | None = None
+    tasks: int | None = None
+    degraded: bool = False
 
     def run(self, data: Path) -> Run:
         """The same as `bench stream` takes it; data: the folder above all data sets."""
@@ -48,7 +52,7 @@ class Part:
         return Run(
             data=(data if named else data / self.source,),
             named=(self.source,) if named else (),
-            tasks=(INTENTS | IMAGES).get(self.source, 1),
+            tasks=self.tasks or (INTENTS | IMAGES).get(self.source, 1),
             shots=IMAGE_SHOTS if self.source in IMAGES else INTENT_SHOTS,
             backbone="minilm" if self.image_size is None else str(data / VIT),
             max_length=self.max_length,
@@ -57,6 +61,7 @@ class Part:
             hindsight=self.hindsight,
             image_size=self.image_size,
             tests=self.tests,
+            degraded=self.degraded,
         )
 
     def owns(self, row: Row) -> bool:
@@ -93,9 +98,16 @@ def _compared(source: str, *others: str, max_length: int) -> tuple[Part, ...]:
     )
 
 
-def _images(methods: tuple[str, ...], *overrides: str) -> tuple[Part, ...]:
-    """Methods on CIFAR-100, its images as 160 pixels a side."""
-    return (Part("cifar100_subset", methods, overrides, image_size=160, tests=20),)
+def _images(
+    source: str,
+    methods: tuple[str, ...],
+    *overrides: str,
+    tasks: int | None = None,
+    degraded: bool = False,
+) -> tuple[Part, ...]:
+    """Methods on images as 160 pixels a side."""
+    common = Part(source, methods, overrides, image_size=160, tests=20)
+    return (replace(common, tasks=tasks, degraded=degraded),)
 
 
 Q_TUNING_PARTS = (
@@ -118,11 +130,18 @@ SECTIONS = (
     Section("mixed", (Part("mixed", ("frozen", "auto"), max_length=SHORT),)),
     Section(
         "images",
-        _images(("frozen", "frozen-layers", "auto"))
-        + _images(("auto",), "retain=none")
-        + _images(("layer-grouped-open",), "layer_grouped.groups=4")
-        + _images(("layer-grouped-open",), "layer_grouped.groups=1")
-        + _images(("independent-open",)),
+        _images(CIFAR, ("frozen", "frozen-layers", "auto"))
+        + _images(CIFAR, ("auto",), "retain=none")
+        + _images(CIFAR, ("layer-grouped-open",), "layer_grouped.groups=4")
+        + _images(CIFAR, ("layer-grouped-open",), "layer_grouped.groups=1")
+        + _images(CIFAR, ("independent-open",))
+        + _images(CIFAR, ("sequential-open",), "sequential.epochs=20", tasks=1),
+    ),
+    Section(
+        "two-domains",
+        _images("images", ("frozen-layers", "auto"), degraded=True)
+        + _images("images", ("auto",), "rough_rows=0", degraded=True)
+        + _images("clothing_small", ("auto",)),
     ),
     Section(
         "ablations",
@@ -165,7 +184,8 @@ def write(section: Section, path: Path, docs: Path) -> None:
         if row.method == method and part.owns(row)
     ]
     page = docs / PAGE
-    page.write_text(between(page.read_text(), section.name, markdown(rows)))
+    tables = [table for table in (markdown(rows), degraded_markdown(rows)) if table]
+    page.write_text(between(page.read_text(), section.name, "\n\n".join(tables)))
     draw_all(rows, docs / "images", f"{section.name}-", section.kinds)
 
 

@@ -59,8 +59,9 @@ def caption(rows: Sequence[Row]) -> list[str]:
 
 
 def label(row: Row) -> str:
-    """The method and what `--set` changed of it."""
-    return " ".join((row.method, *row.settings.get("overrides", ())))
+    """The method, what `--set` changed of it, and whether there was but one task."""
+    all_at_once = ("(all at once)",) if row.settings.get("tasks") == 1 else ()
+    return " ".join((row.method, *row.settings.get("overrides", ()), *all_at_once))
 
 
 def _line(rows: Sequence[Row]) -> tuple[str, ...]:

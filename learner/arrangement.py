@@ -18,9 +18,6 @@ from learner.examples import KeptExample, spread_over
 from learner.knowledge import Knowledge, TaskKnowledge
 from learner.statistics import ClassStatistics
 
-ROUGH_ROWS = 512
-"""Rows of all tasks that a router also sees in worse quality, at most."""
-
 
 def arrange(knowledge: Knowledge, config: LearnerConfig, encoder: ExampleEncoder) -> Knowledge:
     """Every task in a domain, and a router where there are several.
@@ -36,7 +33,7 @@ def arrange(knowledge: Knowledge, config: LearnerConfig, encoder: ExampleEncoder
         partition = place(_rows(knowledge, encoder), Partition(groups), config.declared_domains)
         knowledge = _regrouped(knowledge, partition.domains, config, encoder)
         knowledge = replace(knowledge, arrangement=partition.report)
-    return _routed(knowledge, encoder)
+    return _routed(knowledge, config.rough_rows, encoder)
 
 
 def _rows(knowledge: Knowledge, encoder: ExampleEncoder) -> dict[str, TaskRows]:
@@ -121,12 +118,15 @@ def _statistics(knowledge: Knowledge, name: str) -> ClassStatistics:
     return ClassStatistics.of(task.seen.features, task.targets, knowledge.labels_of([name]))
 
 
-def _routed(knowledge: Knowledge, encoder: ExampleEncoder) -> Knowledge:
-    """With a router fitted anew, where there are several domains."""
+def _routed(knowledge: Knowledge, rough_rows: int, encoder: ExampleEncoder) -> Knowledge:
+    """With a router fitted anew, where there are several domains.
+
+    rough_rows: about so many rows of all tasks together it also sees in worse quality
+    """
     if len(knowledge.domains) < 2:
         return replace(knowledge, router=None)
     first = encoder.description.first_prompted
-    share = max(1, ROUGH_ROWS // len(knowledge.tasks))
+    share = -(-rough_rows // len(knowledge.tasks))
 
     def seen(domain: Domain) -> list[FloatArray]:
         tasks = [knowledge.tasks[name] for name in domain.tasks]

@@ -81,6 +81,12 @@ class LearnerConfig(BaseModel):
     memory_rows: int = Field(
         64, ge=0, description="kept examples of other tasks that eviction may look at"
     )
+    rough_rows: int = Field(
+        512,
+        ge=0,
+        description="about so many kept images a router is fitted on in worse quality too, so that "
+        "it does not tell domains apart by sharpness",
+    )
     minimum_rows: int = Field(
         8, ge=4, description="examples a task needs before its prompt is trained"
     )

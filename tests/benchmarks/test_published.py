@@ -62,4 +62,4 @@ def test_stored_rows_are_published_without_a_run(tmp_path: Path) -> None:
 def test_an_unknown_section_is_refused() -> None:
     result = CliRunner().invoke(main, ["bench", "publish", "--no-run", "--only", "cl99"])
     assert result.exit_code == 2
-    assert "intents, nlp7, mixed, images, ablations" in result.output
+    assert "intents, nlp7, mixed, images, two-domains, ablations" in result.output
