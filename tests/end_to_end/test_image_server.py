@@ -18,7 +18,7 @@ from benchmarks.running_server import RunningServer, running_server
 from perennial.cli import main
 from perennial.client import Client
 from tests.backbones.vision.models import timm_vit
-from tests.serving.pictures import shades, written
+from tests.serving.pictures import image_folder, shades, written
 
 pytestmark = pytest.mark.slow
 
@@ -45,21 +45,10 @@ def _run(server: RunningServer, *arguments: object) -> str:
     return done.stdout
 
 
-def _folder(folder: Path, classes: dict[str, int]) -> Path:
-    """Eight images of each class, of many sizes and kinds. classes: the tone of each."""
-    for name, tone in classes.items():
-        (folder / name).mkdir(parents=True)
-        for number in range(8):
-            image = shades(tone, 30 + 7 * number, 70 - 4 * number)
-            form = ("PNG", "JPEG", "WEBP")[number % 3]
-            (folder / name / f"{number}.{form.lower()}").write_bytes(written(image, form))
-    return folder
-
-
 def test_a_folder_is_learnt_and_photos_are_told_apart(
     server: RunningServer, tmp_path: Path
 ) -> None:
-    tones = _folder(tmp_path / "tones", {"red": 0, "blue": 1})
+    tones = image_folder(tmp_path / "tones", {"red": 0, "blue": 1})
     assert "16 examples of tones: published" in _run(server, "learn", "tones", tones)
     photos = [tones / "red" / "3.png", tones / "blue" / "4.jpeg"]
     said = json.loads(_run(server, "classify", *photos, "--task", "tones", "--json"))
@@ -72,7 +61,7 @@ def test_a_folder_is_learnt_and_photos_are_told_apart(
 def test_uploads_of_many_sizes_are_answered_alike_while_versions_change(
     server: RunningServer, tmp_path: Path
 ) -> None:
-    tones = _folder(tmp_path / "tones", {"red": 0, "blue": 1})
+    tones = image_folder(tmp_path / "tones", {"red": 0, "blue": 1})
     _run(server, "learn", "sizes", tones)
     draw = np.random.default_rng(3)
     sizes = [tuple(draw.integers(20, 900, size=2)) for _ in range(12)]

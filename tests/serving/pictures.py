@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,17 @@ def written(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
 RED = [written(shades(0, 40 + n, 30)) for n in range(3)]
 BLUE = [written(shades(1, 40 + n, 30)) for n in range(3)]
 TONES = {"tones": {"red": RED, "blue": BLUE}}
+
+
+def image_folder(folder: Path, classes: dict[str, int]) -> Path:
+    """Eight images of each class, of many sizes and kinds. classes: the tone of each."""
+    for name, tone in classes.items():
+        (folder / name).mkdir(parents=True)
+        for number in range(8):
+            image = shades(tone, 30 + 7 * number, 70 - 4 * number)
+            form = ("PNG", "JPEG", "WEBP")[number % 3]
+            (folder / name / f"{number}.{form.lower()}").write_bytes(written(image, form))
+    return folder
 
 
 def declaring(width: int, height: int) -> bytes:
