@@ -141,15 +141,15 @@ def plot_rows(json_path: Path, folder: Path) -> None:
     help="The folder above all data sets; not needed with --no-run.",
 )
 @click.option(
-    "--cache",
+    "--rows",
     type=click.Path(file_okay=False, path_type=Path),
-    default=Path("perennial-bench"),
+    default=Path("docs/rows"),
     show_default=True,
-    help="Folder of the rows, one JSON file a section; finished rows are not run again.",
+    help="Folder of finished rows, one JSON file a section; they are not run again.",
 )
 @click.option("--only", "names", multiple=True, help="A section's name; may be repeated.")
 @click.option("--seeds", type=click.IntRange(min=1), help="Fewer or more than the sections say.")
-@click.option("--no-run", is_flag=True, help="Write what the cache holds.")
+@click.option("--no-run", is_flag=True, help="Write the rows that are there.")
 @click.option("--threads", default=1, show_default=True, help="CPU threads of the encoder.")
 @click.option(
     "--docs",
@@ -160,7 +160,7 @@ def plot_rows(json_path: Path, folder: Path) -> None:
 )
 def publish(
     data: Path | None,
-    cache: Path,
+    rows: Path,
     names: tuple[str, ...],
     seeds: int | None,
     no_run: bool,
@@ -173,7 +173,7 @@ def publish(
     if data is None and not no_run:
         raise click.UsageError("name the folder above all data sets with --data, or give --no-run")
     for section in chosen(names):
-        path = cache / f"{section.name}.json"
+        path = rows / f"{section.name}.json"
         if data is not None and not no_run:
             measure(section, data, path, seeds=seeds, threads=threads)
         if path.exists():

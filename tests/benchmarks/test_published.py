@@ -50,7 +50,7 @@ def test_stored_rows_are_published_without_a_run(tmp_path: Path) -> None:
     (tmp_path / "mixed.json").write_bytes(orjson.dumps(rows))
     page = tmp_path / "benchmarks.md"
     page.write_text("<!-- begin mixed --><!-- end mixed -->")
-    arguments = ["bench", "publish", "--no-run", "--cache", str(tmp_path), "--docs", str(tmp_path)]
+    arguments = ["bench", "publish", "--no-run", "--rows", str(tmp_path), "--docs", str(tmp_path)]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     assert "| mixed | auto | 80.00 ± 0.00 |" in page.read_text()
