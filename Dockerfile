@@ -62,3 +62,5 @@ COPY --from=builder-gpu /opt/perennial /opt/perennial
 
 FROM runtime AS cpu
 COPY --from=builder-cpu /opt/perennial /opt/perennial
+# The default backbone as an ONNX graph, so that a container is ready within seconds.
+RUN python -c "from backbones import load_to_serve; load_to_serve('minilm', runtime='onnx')"

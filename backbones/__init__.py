@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from backbones.arrays import FloatArray, IntArray
 from backbones.bank import NEVER, Bank, TokenBank
 from backbones.description import Description
+from backbones.engines import load_to_serve
 from backbones.errors import (
     BackboneError,
     InvalidInput,
@@ -53,6 +54,7 @@ __all__ = [
     "TrainableBackbone",
     "UnsupportedModel",
     "load",
+    "load_to_serve",
 ]
 
 

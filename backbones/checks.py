@@ -65,6 +65,20 @@ def check_backbone(
     check_several_routers(backbone, batch)
 
 
+def check_same(one: Backbone, other: Backbone, inputs: Sequence[Input]) -> None:
+    """Two engines read the same of `inputs`, and see the same in every layer up to rounding."""
+    assert replace(other.description, name=one.description.name) == one.description
+    batch, again = one.preprocess(inputs), other.preprocess(inputs)
+    assert batch.fields.keys() == again.fields.keys(), "different fields"
+    for name, arrays in batch.fields.items():
+        assert all(map(np.array_equal, arrays, again.fields[name])), f"different {name}"
+    bank = random_bank(one.description, 3)
+    rows = np.arange(len(batch)) % len(bank)
+    seen, seen_again = (engine.encode_layers(batch, bank, rows) for engine in (one, other))
+    _close(seen_again.pooled, seen.pooled, "layers of two engines")
+    assert np.array_equal(seen_again.rows, rows), "rows of two engines"
+
+
 def check_trainable(backbone: TrainableBackbone, inputs: Sequence[Input]) -> None:
     """The further promises of `TrainableBackbone` that need no gradient."""
     batch = backbone.preprocess(inputs)

@@ -26,6 +26,11 @@ class Backbone(Protocol):
     @property
     def description(self) -> Description: ...
 
+    @property
+    def runtime(self) -> str:
+        """What computes: "torch" or "onnx"."""
+        ...
+
     def preprocess(self, inputs: Sequence[Input]) -> Preprocessed:
         """Raises InvalidInput."""
         ...

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,3 +88,26 @@ class Router:
     def load(tensors: Mapping[str, NDArray[Any]]) -> Router:
         """The inverse of `tensors`. Raises ShapeMismatch."""
         return Router(take(tensors, "weights"), take(tensors, "bias"), take(tensors, "rows"))
+
+
+class JoinedRouters(NamedTuple):
+    """All routers of a bank side by side, so that one product scores every route.
+
+    weights: (K·D, R);  bias: (R,);  rows: (R,) the bank's row of each;  owners: (R,) its router
+    """
+
+    weights: FloatArray
+    bias: FloatArray
+    rows: IntArray
+    owners: IntArray
+
+
+def joined(routers: Sequence[Router]) -> JoinedRouters:
+    """At least one router, in order."""
+    flat = [router.weights.reshape(-1, len(router.rows)) for router in routers]
+    return JoinedRouters(
+        np.concatenate(flat, axis=1),
+        np.concatenate([router.bias for router in routers]),
+        np.concatenate([router.rows for router in routers]),
+        np.repeat(np.arange(len(routers)), [len(router.rows) for router in routers]),
+    )

@@ -25,7 +25,7 @@ from ray import serve
 from ray.serve.config import HTTPOptions
 from ray.serve.handle import DeploymentHandle
 
-from backbones import load
+from backbones import load, load_to_serve
 from learner.events import Event
 from learner.worker import Worker
 from prompt_store import Store
@@ -62,8 +62,9 @@ class Classifier:
         self._settings = Settings(**settings)
         self._learner = learner
         backbone = await asyncio.to_thread(
-            load,
+            load_to_serve,
             self._settings.backbone,
+            runtime=self._settings.runtime,
             threads=encoder_threads(self._settings.threads),
             **self._settings.image_options(),
         )

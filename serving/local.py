@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import uvicorn
 
-from backbones import load
+from backbones import load_to_serve
 from learner.events import Event
 from prompt_store import Store
 from serving.app import create_app
@@ -62,8 +62,9 @@ class LocalServer:
         log.info("loading the backbone %s", settings.backbone)
         self.service = Service(
             store,
-            load(
+            load_to_serve(
                 settings.backbone,
+                runtime=settings.runtime,
                 threads=encoder_threads(settings.threads),
                 **settings.image_options(),
             ),

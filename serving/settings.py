@@ -24,6 +24,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from backbones.engines import Runtime
 from backbones.images import MAX_PIXELS
 from learner.config import LearnerConfig
 from serving.names import LONGEST_NAME
@@ -136,6 +137,11 @@ class Settings(BaseSettings):
         ge=16,
         le=2048,
         description="side of the square an image is seen as, pixels; none: the backbone's own",
+    )
+    runtime: Runtime = Field(
+        "auto",
+        description="what computes a replica's passes: onnx (ONNX Runtime), torch, or auto: onnx "
+        "on a CPU where it is installed",
     )
     engine: Literal["local", "ray"] = Field(
         "local", description="local: one process and a learner beside it; ray: Ray Serve"

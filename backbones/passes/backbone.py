@@ -13,6 +13,7 @@ from torch import Tensor
 
 from backbones.arrays import FloatArray, IntArray, Rows
 from backbones.bank import Bank
+from backbones.bank_cache import BankCache
 from backbones.description import Description
 from backbones.errors import ShapeMismatch, UnsupportedModel
 from backbones.inputs import Input, Preprocessed
@@ -21,7 +22,7 @@ from backbones.lower import LowerStates
 from backbones.micro_batches import micro_batches
 from backbones.passes.choice import RowChoice
 from backbones.passes.context import LayerContext, LayerPooling, Observation, PassContext
-from backbones.passes.device_bank import DeviceBank, DeviceBanks, layer_contexts
+from backbones.passes.device_bank import DeviceBank, layer_contexts
 from backbones.passes.encoder import Collated, Encoder
 from backbones.passes.queries import concat, sample_positions, sampled_queries
 from backbones.prefix import Prefix
@@ -43,6 +44,8 @@ class TorchBackbone(ABC, Generic[E]):
     A modality adds how inputs are read and put together to a batch.
     """
 
+    runtime: Final = "torch"
+
     def __init__(
         self, description: Description, encoder: E, device: torch.device, *, half: bool
     ) -> None:
@@ -50,8 +53,8 @@ class TorchBackbone(ABC, Generic[E]):
         self.description: Final = description
         self.device: Final = device
         self.half: Final = half
-        self._encoder: Final = encoder
-        self._banks: Final = DeviceBanks(device)
+        self.encoder: Final = encoder
+        self._banks: Final = BankCache(lambda bank: DeviceBank.of(bank, device))
         self._budget: Final = _CPU_BUDGET if device.type == "cpu" else _GPU_BUDGET
         self._trainers: Final[dict[int, E]] = {}
         self._trainers_lock: Final = threading.Lock()
@@ -120,7 +123,7 @@ class TorchBackbone(ABC, Generic[E]):
         first, layers = self.description.first_prompted, self.description.layers
         dtype = torch.bfloat16 if half and self.half else torch.float32
         # Made out here: weights copied in inference mode could not take part in training.
-        encoder = self._trainer(first) if half else self._encoder
+        encoder = self._trainer(first) if half else self.encoder
 
         def resumed(part: IntArray) -> Tensor:
             states, mask = self._on_device(lower, part, dtype)
@@ -192,23 +195,23 @@ class TorchBackbone(ABC, Generic[E]):
     ) -> tuple[Tensor, IntArray]:
         """Pooled states (B, L + 1, D) of one pass, and the rows it went through."""
         padded = self._collated(batch, part)
-        pooling = LayerPooling(self._encoder.content(padded.mask), range(self.description.layers))
+        pooling = LayerPooling(self.encoder.content(padded.mask), range(self.description.layers))
         if bank is None:
             context, choice = PassContext(pooling=pooling), None
         else:
             choice = RowChoice(bank, rows, self.description.first_prompted)
             context = choice.context(pooling)
-        hidden = self._encoder.hidden(padded.inputs(), padded.mask, context)
-        last = self._encoder.feature(hidden, padded.mask)
+        hidden = self.encoder.hidden(padded.inputs(), padded.mask, context)
+        last = self.encoder.feature(hidden, padded.mask)
         states = torch.stack([*pooling.states, last], dim=1)
         return states, rows if choice is None else choice.rows
 
     def _stopped(self, batch: Preprocessed, part: IntArray, storage: torch.dtype) -> LowerStates:
         padded = self._collated(batch, part)
         first = self.description.first_prompted
-        pooling = LayerPooling(self._encoder.content(padded.mask), range(first + 1))
+        pooling = LayerPooling(self.encoder.content(padded.mask), range(first + 1))
         context = PassContext(stop=first, pooling=pooling)
-        self._encoder.hidden(padded.inputs(), padded.mask, context)
+        self.encoder.hidden(padded.inputs(), padded.mask, context)
         if context.stopped is None:
             raise UnsupportedModel(
                 f"backbone {self.description.name!r}: its layers do not get the context of a pass"
@@ -231,7 +234,7 @@ class TorchBackbone(ABC, Generic[E]):
         layers = self._layers(prefix, torch.float32)
         for layer in layers.values():
             layer.watch = True
-        self._encoder.resumed(states.float(), mask, PassContext(layers, start=first))
+        self.encoder.resumed(states.float(), mask, PassContext(layers, start=first))
         return [layer.seen for layer in layers.values() if layer.seen is not None]
 
     def _layers(self, prefix: TensorPrefix, dtype: torch.dtype) -> dict[int, LayerContext]:
@@ -249,8 +252,8 @@ class TorchBackbone(ABC, Generic[E]):
 
     def _trainer(self, start: int) -> E:
         if not self.half:
-            return self._encoder
+            return self.encoder
         with self._trainers_lock:
             if start not in self._trainers:
-                self._trainers[start] = self._encoder.half(start)
+                self._trainers[start] = self.encoder.half(start)
             return self._trainers[start]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-import weakref
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import torch
@@ -69,25 +66,3 @@ def layer_contexts(
         )
         for layer in range(bias.shape[1])
     }
-
-
-class DeviceBanks:
-    """Converts each Bank once, for as long as somebody holds it."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device: Final = device
-        self._lock: Final = threading.Lock()
-        self._known: Final[weakref.WeakKeyDictionary[Bank, DeviceBank]] = (
-            weakref.WeakKeyDictionary()
-        )
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    def get(self, bank: Bank) -> DeviceBank:
-        """The copy of `bank` on the device."""
-        with self._lock:
-            found = self._known.get(bank)
-            if found is None:
-                found = self._known[bank] = DeviceBank.of(bank, self._device)
-            return found

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from backbones.arrays import IntArray
-from backbones.router import Router
+from backbones.router import Router, joined
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,14 +29,7 @@ class DeviceRouters:
         """A copy of the routers on `device`, None where there are none."""
         if not routers:
             return None
-        owners = np.repeat(np.arange(len(routers)), [len(router.rows) for router in routers])
-        weights = [router.weights.reshape(-1, len(router.rows)) for router in routers]
-        return DeviceRouters(
-            torch.tensor(np.concatenate(weights, axis=1), device=device),
-            torch.tensor(np.concatenate([router.bias for router in routers]), device=device),
-            torch.tensor(np.concatenate([router.rows for router in routers]), device=device),
-            torch.tensor(owners, device=device),
-        )
+        return DeviceRouters(*(torch.tensor(array, device=device) for array in joined(routers)))
 
     def choose(self, states: Tensor, rows: IntArray) -> IntArray:
         """`rows` (B,) with each -1 - k replaced by what router k says to states (B, K, D).

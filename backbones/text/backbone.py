@@ -37,11 +37,11 @@ class TorchTextBackbone(TorchBackbone[TextEncoder]):
     ) -> None:
         """half: differentiable passes compute in bf16. Encoding always computes in fp32."""
         super().__init__(description, encoder, device, half=half)
-        self._tokens: Final = tokens
+        self.tokens: Final = tokens
 
     def preprocess(self, inputs: Sequence[Input]) -> Preprocessed:
         """Token ids, cut at `max_length`; a pair is one sequence. Raises InvalidInput."""
-        return self._tokens(inputs)
+        return self.tokens(inputs)
 
     def encode_tokens(
         self, batch: Preprocessed, bank: TokenBank, rows: Rows | None = None
@@ -55,7 +55,7 @@ class TorchTextBackbone(TorchBackbone[TextEncoder]):
                 return self._plain(batch, part)
             tokens, mask = gathered(bank, chosen[part], self.device)
             text = self._collated(batch, part)
-            return tokens_in_front(self._encoder, text, tokens, mask, self.description.layers)
+            return tokens_in_front(self.encoder, text, tokens, mask, self.description.layers)
 
         return self._in_passes(batch.lengths, under_tokens)
 
@@ -66,7 +66,7 @@ class TorchTextBackbone(TorchBackbone[TextEncoder]):
             text = self._collated(batch, part)
             none = torch.zeros(len(part), 0, self.description.width, device=self.device)
             mask = text.mask[:, :0]
-            return tokens_in_front(self._encoder, text, none, mask, self.description.layers)
+            return tokens_in_front(self.encoder, text, none, mask, self.description.layers)
 
         return self._in_passes(batch.lengths, apart)
 
@@ -84,7 +84,7 @@ class TorchTextBackbone(TorchBackbone[TextEncoder]):
 
     def _plain(self, batch: Preprocessed, part: IntArray) -> Tensor:
         text = self._collated(batch, part)
-        return self._encoder.feature(self._encoder.hidden(text.inputs(), text.mask), text.mask)
+        return self.encoder.feature(self.encoder.hidden(text.inputs(), text.mask), text.mask)
 
     def _collated(self, batch: Preprocessed, part: IntArray) -> TokenInput:
-        return TokenInput.collated(batch, part, self._tokens.pad, self.device)
+        return TokenInput.collated(batch, part, self.tokens.pad, self.device)

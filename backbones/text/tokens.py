@@ -22,16 +22,17 @@ class TextTokens:
         """types: the model tells first and second text apart; pad: the id of padding."""
         tokenizer.no_padding()
         tokenizer.enable_truncation(max_length, strategy="longest_first")
-        self._tokenizer: Final = tokenizer
-        self._types: Final = types
+        self.tokenizer: Final = tokenizer
+        self.max_length: Final = max_length
+        self.types: Final = types
         self.pad: Final = pad
 
     def __call__(self, inputs: Sequence[Input]) -> Preprocessed:
         """Fields input_ids and, where the model wants them, token_type_ids. Raises InvalidInput."""
         texts = [_text(index, one) for index, one in enumerate(inputs)]
-        encodings = self._tokenizer.encode_batch(texts)
+        encodings = self.tokenizer.encode_batch(texts)
         fields = {"input_ids": tuple(self._array(e.ids, self.pad) for e in encodings)}
-        if self._types:
+        if self.types:
             fields["token_type_ids"] = tuple(self._array(e.type_ids, 0) for e in encodings)
         return Preprocessed(fields, _lengths(encodings))
 

@@ -58,13 +58,14 @@ class TorchVisionBackbone(TorchBackbone[VisionEncoder]):
     ) -> None:
         """half: differentiable passes compute in bf16. Encoding always computes in fp32."""
         super().__init__(description, encoder, device, half=half)
-        self._transform: Final = transform
+        self.transform: Final = transform
+        self.normalisation: Final = normalisation
         self._mean: Final = torch.tensor(normalisation.mean, device=device).view(-1, 1, 1)
         self._std: Final = torch.tensor(normalisation.std, device=device).view(-1, 1, 1)
 
     def preprocess(self, inputs: Sequence[Input]) -> Preprocessed:
         """Decoded, resized and cropped as the model's configuration says. Raises InvalidInput."""
-        return self._transform(inputs)
+        return self.transform(inputs)
 
     def augmented(self, batch: Preprocessed, seed: int) -> Preprocessed:
         """A view of every image, mirrored and moved at random."""
@@ -82,5 +83,5 @@ class TorchVisionBackbone(TorchBackbone[VisionEncoder]):
         stacked = np.stack([batch.fields["pixels"][index] for index in part])
         pixels = torch.from_numpy(stacked).to(self.device).float().div_(255)
         pixels = pixels.sub_(self._mean).div_(self._std)
-        mask = torch.ones(len(part), self._transform.tokens, dtype=torch.long, device=self.device)
+        mask = torch.ones(len(part), self.transform.tokens, dtype=torch.long, device=self.device)
         return PixelInput(pixels, mask)

@@ -31,6 +31,7 @@ def _info(service: Service, pending: int) -> InfoBody:
         name="perennial",
         release=version("perennial"),
         engine=service.settings.engine,
+        runtime=service.backbone.runtime,
         backbone=BackboneBody.model_validate(service.backbone.description, from_attributes=True),
         method=service.settings.learner.method,
         ready=service.ready,

@@ -53,6 +53,7 @@ class InfoBody(AnswerShape):
                 "name": "perennial",
                 "release": "0.1.0",
                 "engine": "local",
+                "runtime": "onnx",
                 "backbone": {
                     "name": "minilm",
                     "modality": "text",
@@ -83,6 +84,7 @@ class InfoBody(AnswerShape):
     name: str
     release: str = Field(description="release of the server's software")
     engine: str
+    runtime: str = Field(description="what computes the passes: onnx or torch")
     backbone: BackboneBody
     method: str = Field(description="how prompts are learnt")
     ready: bool

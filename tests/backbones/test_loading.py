@@ -76,7 +76,7 @@ def test_an_unsupported_architecture_is_refused(name: str, tmp_path: Path) -> No
 def test_a_model_that_ignores_contexts_is_refused(folders: dict[str, Path]) -> None:
     backbone = load(str(folders["bert"]), device="cpu")
     probe(backbone)
-    model = backbone._encoder.model
+    model = backbone.encoder.model
     top = model.encoder.layer[3].attention.self
     top.forward = without_context(top.forward)
     with pytest.raises(UnsupportedModel, match="does not reach the attention of every"):

@@ -221,7 +221,7 @@ def test_a_row_scores_as_queries_say(t5: T5Backbone) -> None:
     mass = np.exp(scores + prefix.bias[0][:, None, :])
     own = np.exp(sampled.log_mass)[..., None]
     expected = (mass @ values + own * sampled.output) / (mass.sum(axis=2, keepdims=True) + own)
-    attention = t5._encoder.model.block[t5.description.first_prompted].layer[0].SelfAttention
+    attention = t5.encoder.model.block[t5.description.first_prompted].layer[0].SelfAttention
     got: list[torch.Tensor] = []
     handle = attention.o.register_forward_pre_hook(lambda _, given: got.append(given[0]))
     t5.encode_lower(lower, prefix)
@@ -271,7 +271,7 @@ def test_bf16_is_close_and_its_copy_shares_what_lies_below(folder: Path, prompte
     assert np.array_equal(half.encode(batch), before), "the served model was changed"
     trainer = half._trainers[half.description.first_prompted]
     assert isinstance(trainer, T5Encoder)
-    own = {id(p) for p in half._encoder.model.parameters()}
+    own = {id(p) for p in half.encoder.model.parameters()}
     copied = [p for p in trainer.model.parameters() if id(p) not in own]
     upper = trainer.model.block[half.description.first_prompted :]
     assert len(copied) == sum(len(list(block.parameters())) for block in upper) + 1  # final norm

@@ -65,7 +65,7 @@ def test_training_leaves_no_gradient_on_the_frozen_weights(bert: TorchTextBackbo
     lower = bert.lower(bert.preprocess(INPUTS))
     features = bert.features(lower, [0], leaves(random_prefix(bert.description, 1, 3)))
     torch.autograd.backward(features.sum())
-    assert all(p.grad is None and not p.requires_grad for p in bert._encoder.model.parameters())
+    assert all(p.grad is None and not p.requires_grad for p in bert.encoder.model.parameters())
 
 
 def test_bf16_is_close_and_its_copy_shares_the_lower_layers(folder: Path) -> None:
@@ -82,11 +82,11 @@ def test_bf16_is_close_and_its_copy_shares_the_lower_layers(folder: Path) -> Non
     assert 1e-6 < np.abs(rough - expected).max() < 0.05
     assert np.abs(features.detach().numpy() - expected).max() < 0.05
     assert np.array_equal(half.encode(batch), before), "the served model was changed"
-    own = {id(p) for p in half._encoder.model.parameters()}
+    own = {id(p) for p in half.encoder.model.parameters()}
     copied = list(half._trainers[half.description.first_prompted].model.parameters())
     assert any(id(p) in own for p in copied)
     assert any(p.dtype == torch.bfloat16 for p in copied)
-    assert all(p.dtype == torch.float32 for p in half._encoder.model.parameters())
+    assert all(p.dtype == torch.float32 for p in half.encoder.model.parameters())
 
 
 def test_lower_states_are_those_of_the_lower_layers(bert: TorchTextBackbone) -> None:

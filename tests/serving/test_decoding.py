@@ -20,7 +20,7 @@ from tests.serving.pictures import RED, declaring
 
 
 class HeldEyes(BagOfWords):
-    """Counts bytes instead of words; each image waits until it is let go. Never encodes."""
+    """Sees what follows an image; each image waits until it is let go. Never encodes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,13 +34,13 @@ class HeldEyes(BagOfWords):
         (one,) = inputs
         assert one.image is not None
         with self._lock:
-            self.seen.append(one.image)
+            self.seen.append(name := one.image.removeprefix(RED[0]))
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
         assert self.free.acquire(timeout=30)
         with self._lock:
             self.at_once -= 1
-        return Preprocessed({"size": (np.array([len(one.image)]),)}, np.ones(1, np.int64))
+        return Preprocessed({"size": (np.array([len(name)]),)}, np.ones(1, np.int64))
 
     async def until_seen(self, count: int) -> None:
         """Returns when so many images have been begun."""
@@ -64,7 +64,8 @@ async def decoder(eyes: HeldEyes) -> AsyncIterator[Decoder]:
 
 
 def _images(*names: bytes) -> list[Input]:
-    return [Input(image=name) for name in names]
+    """Sound images, each followed by a name of its own."""
+    return [Input(image=RED[0] + name) for name in names]
 
 
 async def test_no_more_images_are_open_than_there_are_threads(
@@ -129,11 +130,12 @@ async def test_a_bomb_is_refused_before_the_backbone_sees_it(
 ) -> None:
     eyes.free.release()
     with pytest.raises(Problem, match="far too many pixels; at most 32000000"):
-        await decoder.read(_images(declaring(60_000, 60_000)), "inputs/{}")
+        await decoder.read([Input(image=declaring(60_000, 60_000))], "inputs/{}")
+    bomb = Input(image=declaring(9_000, 9_000))
     with pytest.raises(Problem, match="9000 x 9000 pixels; at most 32000000") as refused:
-        await decoder.read(_images(RED[0], declaring(9_000, 9_000)), "inputs/{}")
+        await decoder.read([*_images(b"a"), bomb], "inputs/{}")
     assert refused.value.extra["errors"][0]["pointer"] == "#/inputs/1"
-    assert eyes.seen == [RED[0]]
+    assert eyes.seen == [b"a"]
 
 
 async def test_what_nobody_foresaw_is_not_swallowed(eyes: HeldEyes) -> None:

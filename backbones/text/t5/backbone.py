@@ -103,7 +103,7 @@ class T5Backbone(TorchTextBackbone):
         prefixes, first = self._banks.get(bank), self.description.first_prompted
 
         def under_prefixes(part: IntArray) -> tuple[Tensor, Tensor]:
-            content = self._encoder.content(self._collated(batch, part).mask)
+            content = self.encoder.content(self._collated(batch, part).mask)
             pooling = LayerPooling(content, range(first + 1))
             choice = RowChoice(prefixes, named[part], first)
             return self._states(batch, part, choice.context(pooling))
@@ -114,7 +114,7 @@ class T5Backbone(TorchTextBackbone):
         self, batch: Preprocessed, part: IntArray, context: PassContext
     ) -> tuple[Tensor, Tensor]:
         text = self._collated(batch, part)
-        return self._encoder.hidden(text.inputs(), text.mask, context), text.mask
+        return self.encoder.hidden(text.inputs(), text.mask, context), text.mask
 
     def _behind_tokens(
         self, batch: Preprocessed, part: IntArray, bank: TokenBank, rows: IntArray
@@ -122,5 +122,5 @@ class T5Backbone(TorchTextBackbone):
         text = self._collated(batch, part)
         tokens, front = gathered(bank, rows, self.device)
         mask = torch.cat([front, text.mask], dim=1)
-        embedded = torch.cat([tokens, self._encoder.embedded(text.ids)], dim=1)
-        return self._encoder.hidden({"inputs_embeds": embedded}, mask), mask
+        embedded = torch.cat([tokens, self.encoder.embedded(text.ids)], dim=1)
+        return self.encoder.hidden({"inputs_embeds": embedded}, mask), mask

@@ -33,7 +33,7 @@ def test_a_gradient_reaches_every_prompted_layer(vision: TorchVisionBackbone) ->
     features.pow(3).sum().backward()  # type: ignore[no-untyped-call]
     assert rows.grad is not None
     assert (rows.grad.abs().amax(dim=(1, 2, 3, 4)) > 0).all()
-    assert not any(p.requires_grad for p in vision._encoder.model.module.parameters())
+    assert not any(p.requires_grad for p in vision.encoder.model.module.parameters())
 
 
 def test_bf16_is_close_and_shares_the_lower_layers(vision_folder: Path) -> None:
@@ -44,10 +44,10 @@ def test_bf16_is_close_and_shares_the_lower_layers(vision_folder: Path) -> None:
     close = half.encode_lower_layers(lower, prefix, half=True)
     assert 0 < np.abs(exact - close).max() < 0.05
     trainer = half._trainer(half.description.first_prompted)
-    own = {id(p) for p in half._encoder.model.module.parameters()}
+    own = {id(p) for p in half.encoder.model.module.parameters()}
     shared = [p for p in trainer.model.module.parameters() if id(p) in own]
     assert shared
-    assert all(p.dtype == torch.float32 for p in half._encoder.model.module.parameters())
+    assert all(p.dtype == torch.float32 for p in half.encoder.model.module.parameters())
 
 
 def test_a_chosen_size_interpolates_the_positions(vision_folder: Path) -> None:
@@ -77,7 +77,7 @@ def test_two_thirds_of_the_layers_are_prompted(vit: TorchVisionBackbone) -> None
 
 def test_the_pooled_layers_are_means_of_patches(vit: TorchVisionBackbone) -> None:
     batch = vit.preprocess(IMAGES)
-    model = vit._encoder.model
+    model = vit.encoder.model
     with torch.inference_mode():
         hidden = model.embedded(vit._collated(batch, np.arange(6)).pixels)
         expected = torch.nn.functional.normalize(hidden[:, 1:].mean(dim=1), dim=-1)

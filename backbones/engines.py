@@ -1,0 +1,72 @@
+"""Which engine a process that only serves runs its backbone with."""
+
+from __future__ import annotations
+
+import logging
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+from backbones.errors import UnsupportedModel
+from backbones.protocol import Backbone
+from backbones.sources import find
+
+log = logging.getLogger(__name__)
+
+Runtime: TypeAlias = Literal["auto", "onnx", "torch"]
+
+_NEEDED: Final = ("onnxruntime", "onnx", "onnxscript")
+_GPU: Final = Path("/dev/nvidia0")
+
+
+def load_to_serve(
+    name: str,
+    *,
+    runtime: Runtime = "auto",
+    threads: int | None = None,
+    image_size: int | None = None,
+    max_pixels: int | None = None,
+    cache: Path | None = None,
+) -> Backbone:
+    """Load a backbone that need not train. Raises SourceError, UnsupportedModel.
+
+    runtime: auto is ONNX Runtime on a CPU, where it is installed and the model can be exported,
+        else torch; with ONNX Runtime the process never imports torch
+    cache: where exported graphs are kept, None for the user's cache folder
+    The other options are those of `load`.
+    """
+    if runtime == "onnx" or (runtime == "auto" and _suits_onnx()):
+        try:
+            return _onnx(name, threads, image_size, max_pixels, cache)
+        except (UnsupportedModel, OSError) as error:
+            if runtime == "onnx":
+                raise
+            log.warning("serving with torch instead of ONNX Runtime: %s", error)
+    from backbones import load
+
+    return load(name, threads=threads, image_size=image_size, max_pixels=max_pixels)
+
+
+def _suits_onnx() -> bool:
+    return not _GPU.exists() and all(find_spec(package) for package in _NEEDED)
+
+
+def _onnx(
+    name: str,
+    threads: int | None,
+    image_size: int | None,
+    max_pixels: int | None,
+    cache: Path | None,
+) -> Backbone:
+    missing = [package for package in _NEEDED if not find_spec(package)]
+    if missing:
+        raise UnsupportedModel(
+            f"runtime 'onnx' needs {', '.join(missing)}: pip install 'perennial[cpu]', or choose "
+            "runtime 'torch'"
+        )
+    from backbones.onnx.backbone import OnnxBackbone
+    from backbones.onnx.cache import default_folder, exported
+
+    options = {} if image_size is None else {"image_size": image_size}
+    folder = exported(find(name), options, cache or default_folder())
+    return OnnxBackbone(folder, name, threads=threads, max_pixels=max_pixels)

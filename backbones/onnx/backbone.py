@@ -1,0 +1,98 @@
+"""The ONNX Runtime engine: sees under prefixes like the torch engine, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import onnxruntime
+
+from backbones.arrays import FloatArray, IntArray, Rows
+from backbones.bank import Bank
+from backbones.bank_cache import BankCache
+from backbones.errors import ShapeMismatch
+from backbones.inputs import Input, Preprocessed
+from backbones.layer_states import LayerStates
+from backbones.micro_batches import micro_batches
+from backbones.onnx.exported import GRAPH, OUTPUTS, Exported
+from backbones.onnx.feed import BankFeed
+from backbones.prefix import Prefix
+from backbones.rows import check_rows
+
+_BUDGET: Final = 4096
+"""Padded tokens of one pass."""
+
+
+class OnnxBackbone:
+    """An exported encoder behind the protocol `Backbone`. Safe to call from many threads."""
+
+    runtime: Final = "onnx"
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        *,
+        threads: int | None = None,
+        max_pixels: int | None = None,
+    ) -> None:
+        """Load what `export` wrote into `folder`.
+
+        name: what the backbone is called;  threads: of one pass, None for ONNX Runtime's choice
+        max_pixels: of an image before it is resized, None for `MAX_PIXELS`
+        """
+        exported = Exported.load(folder, max_pixels)
+        self.description: Final = replace(exported.description, name=name)
+        self._reader: Final = exported.reader
+        self._session: Final = onnxruntime.InferenceSession(
+            str(folder / GRAPH), _session_options(threads), providers=["CPUExecutionProvider"]
+        )
+        self._feeds: Final = BankCache(lambda bank: BankFeed.of(bank, self.description))
+        self._nothing: Final = Bank.stack([Prefix.empty(self.description)])
+
+    def preprocess(self, inputs: Sequence[Input]) -> Preprocessed:
+        """Token ids or pixels, as the torch engine makes them. Raises InvalidInput."""
+        return self._reader(inputs)
+
+    def encode(
+        self, batch: Preprocessed, bank: Bank | None = None, rows: Rows | None = None
+    ) -> FloatArray:
+        """Features (B, D) in the order of `batch`; see `backbones.protocol.Backbone`."""
+        return np.ascontiguousarray(self.encode_layers(batch, bank, rows).features)
+
+    def encode_layers(
+        self, batch: Preprocessed, bank: Bank | None = None, rows: Rows | None = None
+    ) -> LayerStates:
+        """Pooled states (B, L + 1, D) and rows (B,) in the order of `batch`; see `Backbone`."""
+        if bank is None and rows is not None:
+            raise ShapeMismatch("rows choose from a bank, and none was given")
+        used = self._nothing if bank is None else bank
+        used.check(self.description)
+        asked = check_rows(rows, len(batch), len(used), len(used.routers))
+        about = self.description
+        states = np.empty((len(batch), about.layers + 1, about.width), np.float32)
+        taken = asked.copy()
+        feed = self._feeds.get(used)
+        for part in micro_batches(batch.lengths, _BUDGET):
+            states[part], taken[part] = self._pass(batch, part, feed, asked[part])
+        return LayerStates(states, taken)
+
+    def _pass(
+        self, batch: Preprocessed, part: IntArray, feed: BankFeed, rows: IntArray
+    ) -> tuple[FloatArray, IntArray]:
+        fed = {**self._reader.fed(batch, part), "rows": rows, **feed.arrays}
+        states, taken = self._session.run(list(OUTPUTS), fed)
+        return np.asarray(states), np.asarray(taken)
+
+
+def _session_options(threads: int | None) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    # Threads that spin while they wait take the cores from the learner and from other replicas.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    return options

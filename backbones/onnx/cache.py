@@ -1,0 +1,84 @@
+"""Exported graphs, kept on disk under a digest of everything that decides them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+from filelock import FileLock
+
+from backbones.errors import UnsupportedModel
+from backbones.fingerprint import fingerprint
+from backbones.sources import Source
+
+log = logging.getLogger(__name__)
+
+FORMAT: Final = "1"
+"""Of graphs and their files; another one is exported anew."""
+_DECIDING: Final = ("torch", "transformers", "timm", "onnx", "onnxscript")
+_SAID: Final = 2000
+"""Characters of a failed export's output that are passed on."""
+
+
+def default_folder() -> Path:
+    """`$XDG_CACHE_HOME/perennial/onnx`, else below ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "perennial" / "onnx"
+
+
+def exported(source: Source, options: Mapping[str, Any], cache: Path) -> Path:
+    """The folder of a backbone's graph, exported in a process of its own where it is not there.
+
+    options: of `backbones.load`, as far as they decide the graph. Who comes while another exports
+    waits for that. Raises SourceError, UnsupportedModel.
+    """
+    folder = cache / _digest(source, options)
+    if folder.is_dir():
+        return folder
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / f"{folder.name}.lock"):
+        if not folder.is_dir():
+            log.info("exporting %s to ONNX, once: some ten seconds", source.name)
+            _export(source, options, folder)
+    return folder
+
+
+def _export(source: Source, options: Mapping[str, Any], folder: Path) -> None:
+    """Into a folder beside it first, so that whoever finds it finds all of it."""
+    begun = Path(tempfile.mkdtemp(prefix=".export-", dir=folder.parent))
+    try:
+        _run(source, options, begun)
+        begun.rename(folder)
+    finally:
+        shutil.rmtree(begun, ignore_errors=True)
+
+
+def _run(source: Source, options: Mapping[str, Any], folder: Path) -> None:
+    command = [sys.executable, "-m", "backbones.onnx.export", str(source.folder), str(folder)]
+    done = subprocess.run([*command, json.dumps(dict(options))], capture_output=True, text=True)
+    if done.returncode:
+        said = (done.stdout + done.stderr).strip()[-_SAID:]
+        raise UnsupportedModel(f"backbone {source.name!r} could not be exported to ONNX:\n{said}")
+
+
+def _digest(source: Source, options: Mapping[str, Any]) -> str:
+    settings: dict[str, str | int] = {"format": FORMAT}
+    settings |= {package: _version(package) for package in _DECIDING}
+    settings |= {option: str(value) for option, value in options.items()}
+    return fingerprint(source.folder, source.weights(), settings)[:32]
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"

@@ -1,0 +1,109 @@
+"""Write a torch backbone as an ONNX graph with what reads its inputs. Needs torch and onnx.
+
+`python -m backbones.onnx.export NAME FOLDER OPTIONS` does so in a process of its own, so that a
+server does not keep torch in memory.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+
+from backbones.errors import UnsupportedModel
+from backbones.onnx.entries import PixelEntry, TokenEntry
+from backbones.onnx.exported import GRAPH, INPUTS, OUTPUTS, Exported
+from backbones.onnx.graph import Entry, PassGraph
+from backbones.onnx.readers import ImageReader, Reader, TextReader
+from backbones.text.backbone import TorchTextBackbone
+from backbones.vision.backbone import TorchVisionBackbone
+
+if TYPE_CHECKING:
+    from backbones.passes.backbone import TorchBackbone
+
+OPSET: Final = 20
+_MANY: Final = 1 << 16
+"""More examples, prefixes, rows of a prefix or routes than anybody asks for at once."""
+
+
+def export(backbone: TorchBackbone[Any], folder: Path) -> None:
+    """Write the graph and its reader into an empty folder. Raises UnsupportedModel."""
+    about = backbone.description
+    entry, reader = _parts(backbone)
+    graph = PassGraph(backbone.encoder, entry, about.layers, about.first_prompted).eval()
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            graph,
+            _example(backbone, entry),
+            str(folder / GRAPH),
+            input_names=[*entry.names, *INPUTS],
+            output_names=list(OUTPUTS),
+            dynamic_shapes=_dynamic(entry),
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    Exported(about, reader).save(folder)
+
+
+def _parts(backbone: TorchBackbone[Any]) -> tuple[Entry, Reader]:
+    about = backbone.description
+    if isinstance(backbone, TorchVisionBackbone):
+        transform = backbone.transform
+        entry = PixelEntry(transform.size, transform.tokens, backbone.normalisation)
+        return entry, ImageReader(transform)
+    if isinstance(backbone, TorchTextBackbone):
+        tokens = backbone.tokens
+        return TokenEntry(about.max_length, types=tokens.types), TextReader(tokens)
+    raise UnsupportedModel(f"backbone {about.name!r}: a {type(backbone).__name__} has no graph")
+
+
+def _example(backbone: TorchBackbone[Any], entry: Entry) -> tuple[Any, ...]:
+    """Every axis longer than 1 and of a length of its own, lest one be taken for another."""
+    about = backbone.description
+    examples, prefixes, length, routes = 3, 5, 4, 6
+    return (
+        entry.example(examples),
+        torch.zeros(prefixes, *about.prefix_shape(length)),
+        torch.zeros(prefixes, about.prompted_layers, about.heads, length),
+        torch.tensor([-1, 2, -1]),
+        torch.zeros((about.first_prompted + 1) * about.width, routes),
+        torch.zeros(routes),
+        torch.zeros(routes, dtype=torch.long),
+        torch.zeros(routes, dtype=torch.long),
+    )
+
+
+def _dynamic(entry: Entry) -> tuple[Any, ...]:
+    examples, prefixes, length, routes = (
+        torch.export.Dim(name, min=1, max=_MANY)
+        for name in ("examples", "prefixes", "length", "routes")
+    )
+    return (
+        entry.dynamic(examples),
+        {0: prefixes, 4: length},
+        {0: prefixes, 3: length},
+        {0: examples},
+        {1: routes},
+        {0: routes},
+        {0: routes},
+        {0: routes},
+    )
+
+
+def main(name: str, folder: str, options: str) -> None:
+    """options: of `backbones.load`, as JSON."""
+    from backbones import load
+
+    backbone = load(name, device="cpu", precision="fp32", **json.loads(options))
+    export(backbone, Path(folder))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

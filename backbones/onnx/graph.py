@@ -1,0 +1,89 @@
+"""One pass as a function of tensors alone: what the ONNX graph computes. Needs torch.
+
+The bank, the rows and the routers are inputs like the texts, so another version, another task or
+another prompt is another tensor and never another graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from backbones.passes.context import LayerContext, LayerPooling, PassContext
+from backbones.passes.device_bank import layer_contexts
+from backbones.passes.encoder import Encoder
+
+
+class Entry(Protocol):
+    """Turns what is fed into what an encoder takes."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the tensors that are fed, in order."""
+        ...
+
+    def example(self, batch: int) -> tuple[Tensor, ...]:
+        """Tensors of a small batch, to trace with."""
+        ...
+
+    def dynamic(self, batch: object) -> tuple[dict[int, object], ...]:
+        """The axes of each tensor that may have any length. batch: of the first axis"""
+        ...
+
+    def __call__(self, *fed: Tensor) -> tuple[Mapping[str, Tensor], Tensor]:
+        """The encoder's inputs and the mask (B, S)."""
+        ...
+
+
+class PassGraph(nn.Module):
+    """(entry's tensors, bank, rows, routers) to pooled states (B, L + 1, D) and rows (B,)."""
+
+    def __init__(self, encoder: Encoder, entry: Entry, layers: int, first_prompted: int) -> None:
+        super().__init__()
+        self._encoder: Final = encoder
+        self._entry: Final = entry
+        self._layers: Final = layers
+        self._first: Final = first_prompted
+
+    def forward(
+        self,
+        fed: tuple[Tensor, ...],
+        keys_values: Tensor,
+        bias: Tensor,
+        rows: Tensor,
+        weights: Tensor,
+        router_bias: Tensor,
+        targets: Tensor,
+        owners: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Every example under its row of the bank; see `backbones.protocol.Backbone`.
+
+        keys_values: (T, L', 2, H, P, Dh);  bias: (T, L', H, P);  rows: (B,), −1 − k asks router k
+        weights: (K·D, R), router_bias, targets, owners: (R,), as in `DeviceRouters`
+        """
+        inputs, mask = self._entry(*fed)
+        taken: list[Tensor] = []
+
+        def route(states: Tensor) -> dict[int, LayerContext]:
+            chosen = _chosen(states, rows, weights, router_bias, targets, owners)
+            taken.append(chosen)
+            return layer_contexts(keys_values[chosen], bias[chosen], self._first)
+
+        pooling = LayerPooling(self._encoder.content(mask), range(self._layers))
+        context = PassContext(pooling=pooling, route=route, route_at=self._first)
+        hidden = self._encoder.hidden(inputs, mask, context)
+        last = self._encoder.feature(hidden, mask)
+        return torch.stack([*pooling.states, last], dim=1), taken[0]
+
+
+def _chosen(
+    states: Tensor, rows: Tensor, weights: Tensor, bias: Tensor, targets: Tensor, owners: Tensor
+) -> Tensor:
+    """rows (B,) with each −1 − k replaced by what router k says to states (B, K, D)."""
+    scores = torch.addmm(bias, states.flatten(1), weights)
+    others = owners != (-1 - rows).unsqueeze(1)
+    best = targets[scores.masked_fill(others, -torch.inf).argmax(dim=1)]
+    return torch.where(rows < 0, best, rows)

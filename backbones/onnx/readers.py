@@ -1,0 +1,90 @@
+"""How inputs are read and fed, without torch: what `preprocess` gives as padded arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from backbones.arrays import IntArray
+from backbones.inputs import Input, Preprocessed
+from backbones.text.tokens import TextTokens
+from backbones.vision.pixels import PixelTransform
+
+_TOKENIZER: Final = "tokenizer.json"
+
+
+class Reader(Protocol):
+    """Reads inputs, and puts some of them together to what a graph is fed."""
+
+    def __call__(self, inputs: Sequence[Input]) -> Preprocessed:
+        """Raises InvalidInput."""
+        ...
+
+    def fed(self, batch: Preprocessed, part: IntArray) -> dict[str, NDArray[Any]]:
+        """The examples `part` of `batch`, padded to the longest of them, by the graph's names."""
+        ...
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write its files; returns what is needed besides to make it again."""
+        ...
+
+
+class TextReader:
+    """Texts to padded token ids."""
+
+    def __init__(self, tokens: TextTokens) -> None:
+        self._tokens: Final = tokens
+
+    def __call__(self, inputs: Sequence[Input]) -> Preprocessed:
+        """Token ids, cut at the greatest length. Raises InvalidInput."""
+        return self._tokens(inputs)
+
+    def fed(self, batch: Preprocessed, part: IntArray) -> dict[str, NDArray[Any]]:
+        """input_ids, mask and perhaps token_type_ids, each (B, S)."""
+        lengths = batch.lengths[part]
+        mask = (np.arange(int(lengths.max())) < lengths[:, None]).astype(np.int64)
+        fed: dict[str, NDArray[Any]] = {"mask": mask}
+        for name, arrays in batch.fields.items():
+            padded = np.full(mask.shape, self._tokens.pad if name == "input_ids" else 0, np.int64)
+            padded[mask == 1] = np.concatenate([arrays[index] for index in part])
+            fed[name] = padded
+        return fed
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """The tokenizer as one file."""
+        self._tokens.tokenizer.save(str(folder / _TOKENIZER))
+        tokens = self._tokens
+        return {"max_length": tokens.max_length, "types": tokens.types, "pad": tokens.pad}
+
+    @staticmethod
+    def load(folder: Path, saved: Mapping[str, Any]) -> TextReader:
+        """What `save` wrote."""
+        tokenizer = Tokenizer.from_file(str(folder / _TOKENIZER))
+        return TextReader(TextTokens(tokenizer, **saved))
+
+
+class ImageReader:
+    """Images to pixels."""
+
+    def __init__(self, transform: PixelTransform) -> None:
+        self._transform: Final = transform
+
+    def __call__(self, inputs: Sequence[Input]) -> Preprocessed:
+        """Decoded, resized and cropped. Raises InvalidInput."""
+        return self._transform(inputs)
+
+    def fed(self, batch: Preprocessed, part: IntArray) -> dict[str, NDArray[Any]]:
+        """pixels (B, 3, side, side), bytes."""
+        return {"pixels": np.stack([batch.fields["pixels"][index] for index in part])}
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """What the transform says; the greatest size of an image is chosen anew by who loads."""
+        saved = asdict(self._transform)
+        del saved["max_pixels"]
+        return saved

@@ -1,0 +1,86 @@
+"""Every supported architecture, exported: the ONNX engine computes what the torch engine does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backbones import Input, SourceError, UnsupportedModel, load_to_serve
+from backbones.checks import check_backbone, check_same
+from backbones.engines import Runtime
+from backbones.onnx.cache import exported
+from backbones.sources import find
+from backbones.text.backbone import TorchTextBackbone
+from tests.backbones.models import INPUTS
+
+pytest.importorskip("onnxscript", reason="exporting needs onnx and onnxscript")
+pytest.importorskip("onnxruntime")
+
+from backbones.onnx.backbone import OnnxBackbone
+from backbones.onnx.export import export
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_text_backbone_computes_the_same(backbone: TorchTextBackbone, tmp_path: Path) -> None:
+    export(backbone, tmp_path)
+    engine = OnnxBackbone(tmp_path, "exported", threads=1)
+    check_backbone(engine, INPUTS)
+    check_same(backbone, engine, INPUTS)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("onnx-cache")
+
+
+def test_a_process_that_serves_imports_no_torch(
+    cache: Path, folders: dict[str, Path], bert: TorchTextBackbone
+) -> None:
+    script = """
+import sys
+from pathlib import Path
+from backbones import Input, load_to_serve
+
+backbone = load_to_serve(sys.argv[1], cache=Path(sys.argv[2]), runtime="onnx", threads=1)
+print(backbone.runtime, backbone.description.fingerprint, "torch" in sys.modules)
+print(*backbone.encode(backbone.preprocess([Input("red green")]))[0].tolist())
+"""
+    command = [sys.executable, "-c", script, str(folders["bert"]), str(cache)]
+    for _ in range(2):  # exported, then found
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        first, second = said.splitlines()
+        assert first == f"onnx {bert.description.fingerprint} False"
+        features = np.array([float(number) for number in second.split()])
+        expected = bert.encode(bert.preprocess([Input("red green")]))[0]
+        np.testing.assert_allclose(features, expected, atol=1e-5)
+    (kept,) = (folder for folder in cache.iterdir() if folder.is_dir())
+    assert sorted(path.name for path in kept.iterdir()) == [
+        "backbone.json",
+        "model.onnx",
+        "tokenizer.json",
+    ]
+
+
+def test_what_cannot_be_exported_leaves_nothing_behind(
+    tmp_path: Path, folders: dict[str, Path]
+) -> None:
+    cache, nothing = tmp_path / "cache", tmp_path / "nothing"
+    nothing.mkdir()
+    with pytest.raises(SourceError, match=r"no model\*\.safetensors"):
+        exported(find(str(nothing)), {}, cache)
+    with pytest.raises(UnsupportedModel, match="prompted_layers must be 1 to 4"):
+        exported(find(str(folders["bert"])), {"prompted_layers": 99}, cache)
+    assert [path for path in cache.iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize(("runtime", "found"), [("torch", "torch"), ("onnx", "onnx")])
+def test_the_runtime_can_be_chosen(
+    cache: Path, folders: dict[str, Path], runtime: Runtime, found: str
+) -> None:
+    engine = load_to_serve(str(folders["bert"]), runtime=runtime, cache=cache, threads=1)
+    assert engine.runtime == found

@@ -1,0 +1,41 @@
+"""Every supported vision model, exported, and the limits a server sets on images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from backbones import Input, InvalidInput, load_to_serve
+from backbones.checks import check_backbone, check_same
+from backbones.vision.backbone import TorchVisionBackbone
+from tests.backbones.vision.models import IMAGES, encoded, picture
+
+pytest.importorskip("onnxscript", reason="exporting needs onnx and onnxscript")
+pytest.importorskip("onnxruntime")
+
+from backbones.onnx.backbone import OnnxBackbone
+from backbones.onnx.export import export
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_vision_backbone_computes_the_same(vision: TorchVisionBackbone, tmp_path: Path) -> None:
+    export(vision, tmp_path)
+    engine = OnnxBackbone(tmp_path, "exported", threads=1)
+    check_backbone(engine, IMAGES)
+    check_same(vision, engine, IMAGES)
+
+
+def test_size_and_pixels_are_those_the_server_says(
+    tmp_path: Path, vision_folders: dict[str, Path]
+) -> None:
+    name = str(vision_folders["timm"])
+    engine = load_to_serve(
+        name, runtime="onnx", cache=tmp_path, image_size=48, max_pixels=900, threads=1
+    )
+    assert engine.description.name == name
+    small, large = (Input(image=encoded(picture(0, side, side))) for side in (30, 31))
+    assert engine.preprocess([small]).fields["pixels"][0].shape == (3, 48, 48)
+    with pytest.raises(InvalidInput, match="900"):
+        engine.preprocess([small, large])
