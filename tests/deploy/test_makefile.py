@@ -60,6 +60,13 @@ def test_run_installs_torch_first_and_the_model_alone_then_serves(checkout: Chec
     )
 
 
+def test_the_demo_installs_its_extra_once(checkout: Checkout) -> None:
+    calls = checkout.run("make", "demo", "ARGS=--seed 1")
+    assert _installed(calls)[-1] == "--config-settings editable_mode=compat --editable .[cpu,demo]"
+    assert calls[-1] == "perennial bench demo --seed 1"
+    assert checkout.run("make", "demo") == ["perennial bench demo"]
+
+
 def test_every_install_is_constrained(checkout: Checkout) -> None:
     calls = [call for call in checkout.run("make", "install") if "-m pip" in call]
     assert len(calls) == 4

@@ -1,0 +1,1 @@
+"""A demo on real images that needs no network: handwritten digits, learnt two at a time."""
