@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import click
+
+from backbones.engines import Runtime
 
 
 @click.command("pass")
 @click.option("--backbone", default="minilm", show_default=True)
 @click.option("--image-size", type=click.IntRange(min=1), help="Pixels of a side, for images.")
-@click.option("--prompted-layers", type=click.IntRange(min=1), help="Default: the backbone's.")
+@click.option(
+    "--runtime",
+    type=click.Choice(get_args(Runtime)),
+    default="auto",
+    show_default=True,
+    help="As of `serve`.",
+)
 @click.option(
     "--batch",
     "batches",
@@ -28,7 +37,7 @@ import click
 def passes(
     backbone: str,
     image_size: int | None,
-    prompted_layers: int | None,
+    runtime: Runtime,
     batches: tuple[int, ...],
     domains: int,
     rows: int,
@@ -39,13 +48,12 @@ def passes(
     """Compare the plain model with prompted, routed and two passes."""
     import orjson
 
-    from backbones import load
+    from backbones import load_to_serve
     from benchmarks.passes import markdown, run_pass
 
-    encoder = load(
-        backbone, threads=threads, prompted_layers=prompted_layers, image_size=image_size
-    )
+    encoder = load_to_serve(backbone, runtime=runtime, threads=threads, image_size=image_size)
     costs = run_pass(encoder, batches, domains=domains, rows=rows, rounds=rounds)
+    click.echo(f"{encoder.description.name} on {encoder.runtime}\n", err=True)
     click.echo(markdown(costs))
     if json_path is not None:
         content = {"rows": [one.as_json() for one in costs]}
