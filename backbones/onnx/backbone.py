@@ -13,7 +13,7 @@ import onnxruntime
 from backbones.arrays import FloatArray, IntArray, Rows
 from backbones.bank import Bank
 from backbones.bank_cache import BankCache
-from backbones.errors import ShapeMismatch
+from backbones.errors import ShapeMismatch, UnsupportedModel
 from backbones.inputs import Input, Preprocessed
 from backbones.layer_states import LayerStates
 from backbones.micro_batches import micro_batches
@@ -43,13 +43,21 @@ class OnnxBackbone:
 
         name: what the backbone is called;  threads: of one pass, None for ONNX Runtime's choice
         max_pixels: of an image before it is resized, None for `MAX_PIXELS`
+        Raises UnsupportedModel where the files are damaged.
         """
-        exported = Exported.load(folder, max_pixels)
+        try:
+            exported = Exported.load(folder, max_pixels)
+            session = onnxruntime.InferenceSession(
+                str(folder / GRAPH), _session_options(threads), providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime's own errors have no common class
+            raise UnsupportedModel(
+                f"the export of {name!r} in {folder} cannot be read ({error}); remove that folder, "
+                "and it is exported anew"
+            ) from error
         self.description: Final = replace(exported.description, name=name)
         self._reader: Final = exported.reader
-        self._session: Final = onnxruntime.InferenceSession(
-            str(folder / GRAPH), _session_options(threads), providers=["CPUExecutionProvider"]
-        )
+        self._session: Final = session
         self._feeds: Final = BankCache(lambda bank: BankFeed.of(bank, self.description))
         self._nothing: Final = Bank.stack([Prefix.empty(self.description)])
 

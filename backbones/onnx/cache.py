@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 FORMAT: Final = "1"
 """Of graphs and their files; another one is exported anew."""
+PATIENCE_SECONDS: Final = 600
+"""How long another process's export is waited for."""
 _DECIDING: Final = ("torch", "transformers", "timm", "onnx", "onnxscript")
 _SAID: Final = 2000
 """Characters of a failed export's output that are passed on."""
@@ -39,13 +41,13 @@ def exported(source: Source, options: Mapping[str, Any], cache: Path) -> Path:
     """The folder of a backbone's graph, exported in a process of its own where it is not there.
 
     options: of `backbones.load`, as far as they decide the graph. Who comes while another exports
-    waits for that. Raises SourceError, UnsupportedModel.
+    waits for that. Raises SourceError, UnsupportedModel, OSError (TimeoutError: the other hangs).
     """
     folder = cache / _digest(source, options)
     if folder.is_dir():
         return folder
     cache.mkdir(parents=True, exist_ok=True)
-    with FileLock(cache / f"{folder.name}.lock"):
+    with FileLock(cache / f"{folder.name}.lock", timeout=PATIENCE_SECONDS):
         if not folder.is_dir():
             log.info("exporting %s to ONNX, once: some ten seconds", source.name)
             _export(source, options, folder)

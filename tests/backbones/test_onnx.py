@@ -84,3 +84,21 @@ def test_the_runtime_can_be_chosen(
 ) -> None:
     engine = load_to_serve(str(folders["bert"]), runtime=runtime, cache=cache, threads=1)
     assert engine.runtime == found
+
+
+@pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="with a GPU, auto is torch")
+def test_a_damaged_export_is_named_and_not_served_from(
+    cache: Path, folders: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = exported(find(str(folders["bert"])), {}, cache)
+    graph = folder / "model.onnx"
+    whole = graph.read_bytes()
+    graph.write_bytes(whole[: len(whole) // 2])
+    try:
+        with pytest.raises(UnsupportedModel, match="remove that folder") as refused:
+            load_to_serve(str(folders["bert"]), runtime="onnx", cache=cache)
+        assert str(folder) in str(refused.value)
+        assert load_to_serve(str(folders["bert"]), cache=cache, threads=1).runtime == "torch"
+        assert "serving with torch instead of ONNX Runtime" in caplog.text
+    finally:
+        graph.write_bytes(whole)
