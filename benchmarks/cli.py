@@ -14,6 +14,7 @@ from benchmarks.named_streams import NAMED
 from benchmarks.overrides import VARIANTS
 from benchmarks.passes_cli import passes
 from benchmarks.peers.cli import peers
+from benchmarks.throughput.cli import load
 
 if TYPE_CHECKING:
     from benchmarks.stream import Row
@@ -244,5 +245,5 @@ def _draw(rows: Sequence[Row], folder: Path) -> None:
         click.echo(f"drew {path}", err=True)
 
 
-for command in (eviction, consolidation, passes, peers, demo):
+for command in (eviction, consolidation, load, passes, peers, demo):
     bench.add_command(command)

@@ -1,0 +1,1 @@
+"""Requests a second and their latency, beside a bare loop of the same engine."""

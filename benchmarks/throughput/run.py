@@ -1,0 +1,178 @@
+"""A server with a learnt stream, loaded in turn with single texts and with whole requests."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from backbones import Backbone, load_to_serve
+from backbones.engines import Runtime
+from benchmarks.lessons import lessons
+from benchmarks.running_server import running_server
+from benchmarks.stream import as_batch
+from benchmarks.streams import Dataset, StreamTask
+from benchmarks.throughput.bare import bare_loop, best_size
+from benchmarks.throughput.clients import Outcome, closed_loop, open_loop
+from learner.build import build_learner
+from learner.config import LearnerConfig
+from prompt_store import Store
+
+Say = Callable[[str], None]
+
+BULK: Final = 256
+"""Texts of a bulk request."""
+BULK_CLIENTS: Final = 4
+SHARES: Final = (0.25, 0.5, 0.8, 2.0)
+"""Of the measured capacity: the rates of the open loop. The last one is an overload."""
+_SHOTS: Final = 16
+_TASKS: Final = 10
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured. seconds: of each phase;  clients: that send single texts"""
+
+    data: Path | None
+    backbone: str
+    runtime: Runtime
+    engine: str
+    replicas: int
+    threads: int
+    clients: int
+    seconds: float
+    rounds: int
+
+
+@dataclass(frozen=True)
+class Round:
+    """Texts a second, one after the other on the same cores; failures of the served ones."""
+
+    bare: float
+    single: float
+    bulk: float
+    failed: int
+
+
+@dataclass(frozen=True)
+class Rate:
+    """An open loop. asked, answered: a second;  refused, failed: requests;  p…: milliseconds."""
+
+    share: float
+    asked: float
+    answered: float
+    refused: int
+    failed: int
+    p50: float
+    p99: float
+    p999: float
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """size: texts a pass of the bare loop, at which it was fastest."""
+
+    runtime: str
+    size: int
+    rounds: list[Round]
+    rates: list[Rate]
+
+    def ratio(self, served: Callable[[Round], float]) -> float:
+        """The median over rounds of texts a second to the bare loop's."""
+        return median(served(one) / one.bare for one in self.rounds)
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def run_load(plan: Plan, say: Say) -> LoadResult:
+    """Learn, serve, and load the server in turn with the bare engine."""
+    backbone = load_to_serve(plan.backbone, runtime=plan.runtime, threads=plan.threads)
+    tasks = _tasks(plan.data)
+    texts = [one.text for task in tasks for one in task.test]
+    with tempfile.TemporaryDirectory(prefix="perennial-bench-") as folder:
+        say(f"learning {len(tasks)} tasks")
+        _teach(Path(folder, "store"), plan.backbone, tasks)
+        say(f"starting a server, engine {plan.engine}")
+        with running_server(_arguments(plan, folder), Path(folder, "log")) as server:
+            return _loaded(plan, server.url, backbone, texts, say)
+
+
+def _tasks(data: Path | None) -> Sequence[StreamTask]:
+    if data is None:
+        return [lesson.as_task() for lesson in lessons()]
+    return Dataset.load(data).stream(tasks=_TASKS, shots=_SHOTS, seed=0).tasks
+
+
+def _teach(store_path: Path, backbone: str, tasks: Sequence[StreamTask]) -> None:
+    from backbones import load
+
+    store = Store.open(store_path)
+    learner = build_learner(store, load(backbone, threads=1), LearnerConfig(method="frozen"))
+    learner.start()
+    for task in tasks:
+        store.intake.accept(as_batch(task))
+        while learner.step():
+            pass
+
+
+def _arguments(plan: Plan, folder: str) -> list[str]:
+    several = ["--replicas", str(plan.replicas)] if plan.engine == "ray" else []
+    return [
+        *("--engine", plan.engine, *several, "--store", str(Path(folder, "store"))),
+        *("--backbone", plan.backbone, "--runtime", plan.runtime, "--threads", str(plan.threads)),
+        *("--learner-method", "frozen"),
+    ]
+
+
+def _loaded(plan: Plan, url: str, backbone: Backbone, texts: Sequence[str], say: Say) -> LoadResult:
+    size = best_size(backbone, texts, plan.seconds / 4)
+    _closed(url, texts, plan.clients, 1, plan.seconds / 4)  # warms connections and pages
+    rounds = []
+    for number in range(plan.rounds):
+        rounds.append(_round(plan, url, backbone, texts, size))
+        done = rounds[-1]
+        say(
+            f"round {number + 1} of {plan.rounds}: bare {done.bare:.0f}, single {done.single:.0f}, "
+            f"bulk {done.bulk:.0f} texts/s"
+        )
+    capacity = median(one.single for one in rounds)
+    rates = []
+    for share in SHARES:
+        say(f"requests arrive at {share:.0%} of {capacity:.0f} a second")
+        outcome = asyncio.run(
+            open_loop(url, texts, rate=share * capacity, seconds=plan.seconds, seed=0)
+        )
+        rates.append(_rate(share, share * capacity, outcome))
+    return LoadResult(backbone.runtime, size, rounds, rates)
+
+
+def _round(plan: Plan, url: str, backbone: Backbone, texts: Sequence[str], size: int) -> Round:
+    bare = bare_loop(backbone, texts, size, plan.seconds)
+    single = _closed(url, texts, plan.clients, 1, plan.seconds)
+    bulk = _closed(url, texts, BULK_CLIENTS, BULK, plan.seconds)
+    failed = sum(one.refused + sum(one.failed.values()) for one in (single, bulk))
+    return Round(bare, single.inputs_per_second, bulk.inputs_per_second, failed)
+
+
+def _closed(url: str, texts: Sequence[str], clients: int, inputs: int, seconds: float) -> Outcome:
+    return asyncio.run(closed_loop(url, texts, clients=clients, inputs=inputs, seconds=seconds))
+
+
+def _rate(share: float, asked: float, outcome: Outcome) -> Rate:
+    p50, p99, p999 = (outcome.milliseconds(percent) for percent in (50, 99, 99.9))
+    return Rate(
+        share,
+        asked,
+        outcome.inputs_per_second,
+        outcome.refused,
+        sum(outcome.failed.values()),
+        p50,
+        p99,
+        p999,
+    )
