@@ -25,7 +25,7 @@ _BEARER = HTTPBearer(
 )
 
 
-def _service(request: Request) -> Service:
+async def _service(request: Request) -> Service:  # not async, it would run in a thread
     return service_of(request.scope)
 
 
