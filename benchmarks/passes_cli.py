@@ -9,6 +9,8 @@ import click
 
 from backbones.engines import Runtime
 
+_MANY = click.IntRange(min=1)
+
 
 @click.command("pass")
 @click.option("--backbone", default="minilm", show_default=True)
@@ -29,10 +31,14 @@ from backbones.engines import Runtime
     show_default=True,
     help="Inputs a pass; may be repeated.",
 )
-@click.option("--domains", default=9, show_default=True, help="Prompts in the bank.")
-@click.option("--rows", default=10, show_default=True, help="Rows of each prompt.")
-@click.option("--rounds", default=40, show_default=True, help="Timings of each form of a pass.")
-@click.option("--threads", default=1, show_default=True, help="CPU threads of the encoder.")
+@click.option("--domains", type=_MANY, default=9, show_default=True, help="Prompts in the bank.")
+@click.option("--rows", type=_MANY, default=10, show_default=True, help="Rows of each prompt.")
+@click.option(
+    "--rounds", type=_MANY, default=40, show_default=True, help="Timings of each form of a pass."
+)
+@click.option(
+    "--threads", type=_MANY, default=1, show_default=True, help="CPU threads of the encoder."
+)
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path))
 def passes(
     backbone: str,
@@ -48,10 +54,13 @@ def passes(
     """Compare the plain model with prompted, routed and two passes."""
     import orjson
 
-    from backbones import load_to_serve
+    from backbones import BackboneError, load_to_serve
     from benchmarks.passes import markdown, run_pass
 
-    encoder = load_to_serve(backbone, runtime=runtime, threads=threads, image_size=image_size)
+    try:
+        encoder = load_to_serve(backbone, runtime=runtime, threads=threads, image_size=image_size)
+    except BackboneError as error:
+        raise click.ClickException(str(error)) from error
     costs = run_pass(encoder, batches, domains=domains, rows=rows, rounds=rounds)
     click.echo(f"{encoder.description.name} on {encoder.runtime}\n", err=True)
     click.echo(markdown(costs))

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from learner.archive import METHOD, Archive
 from learner.content import DOMAIN_PREFIX, TASK_PREFIX
-from learner.errors import ForeignStore
 from learner.events import Emit, Event
 from learner.knowledge import Knowledge
 from learner.methods.base import SNAPSHOT, MethodState
+from learner.origin import check_backbone
 from learner.publisher import Entry, Publisher, descends
 from prompt_store import Kind, Manifest, MethodReference, Store, Timeline
 
@@ -49,7 +49,7 @@ class Standing:
         timeline = self.publisher.timeline()
         live = None if timeline.live is None else self._store.manifest(timeline.live)
         if live is not None and (self.base is None or live.version != self.base.version):
-            self._check_backbone(live)
+            check_backbone(live, self._backbone)
             self.knowledge = self.archive.read(live)
         self.base = live
         self.publisher.settle_decided(timeline)
@@ -118,10 +118,3 @@ class Standing:
         manifest = None if number is None else self._store.manifest(number)
         mine = manifest is not None and manifest.method == self._method
         return manifest if mine else None
-
-    def _check_backbone(self, live: Manifest) -> None:
-        if live.backbone != self._backbone:
-            raise ForeignStore(
-                f"version {live.version} was learnt with backbone {live.backbone}, this learner "
-                f"has {self._backbone}: start it with that one, or on another store"
-            )

@@ -15,7 +15,8 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 
 from learner.config import LearnerConfig
@@ -111,7 +112,8 @@ class LearnerProcess:
             args=(listens, tells, *self._arguments),
             name="perennial-learner",
         )
-        process.start()
+        with _signals_held():
+            process.start()
         listens.close()
         tells.close()
         with self._lock:
@@ -154,6 +156,17 @@ def learn_until_stopped(
     threading.Thread(target=_listen, args=(listens, worker.wake, worker.stop), daemon=True).start()
     worker.run()
     gc.freeze()  # else the last collections, of a million objects, take seconds on a busy core
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """What is started meanwhile never gets SIGINT or SIGTERM, not even while it imports."""
+    resource_tracker.ensure_running()  # whose own start would let them through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Sender:

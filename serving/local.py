@@ -11,6 +11,7 @@ import uvicorn
 
 from backbones import load_to_serve
 from learner.events import Event
+from learner.origin import check_backbone
 from prompt_store import Store
 from serving.app import create_app
 from serving.cores import encoder_threads
@@ -57,20 +58,21 @@ class LocalServer:
     """The pieces of a local server, wired: service, application, learner process."""
 
     def __init__(self, settings: Settings) -> None:
+        """Raises BackboneError, StoreError, ForeignStore (it was learnt with another backbone)."""
         self.loop: asyncio.AbstractEventLoop | None = None
         store = Store.open(settings.store)
         log.info("loading the backbone %s", settings.backbone)
+        backbone = load_to_serve(
+            settings.backbone,
+            runtime=settings.runtime,
+            threads=encoder_threads(settings.threads),
+            **settings.image_options(),
+        )
+        live = store.timeline().live
+        if live is not None:
+            check_backbone(store.manifest(live), backbone.description.fingerprint)
         self.service = Service(
-            store,
-            load_to_serve(
-                settings.backbone,
-                runtime=settings.runtime,
-                threads=encoder_threads(settings.threads),
-                **settings.image_options(),
-            ),
-            settings,
-            PrometheusMetrics(),
-            wake=lambda: self.learner.wake(),
+            store, backbone, settings, PrometheusMetrics(), wake=lambda: self.learner.wake()
         )
         self.learner = LearnerProcess(
             settings.store,

@@ -24,6 +24,8 @@ from backbones.rows import check_rows
 
 _BUDGET: Final = 4096
 """Padded tokens of one pass."""
+_LARGE: Final = 1024
+"""Padded tokens from which a pass gives its memory back: ONNX Runtime would keep it for ever."""
 
 
 class OnnxBackbone:
@@ -58,7 +60,9 @@ class OnnxBackbone:
         self.description: Final = replace(exported.description, name=name)
         self._reader: Final = exported.reader
         self._session: Final = session
-        self._feeds: Final = BankCache(lambda bank: BankFeed.of(bank, self.description))
+        self._shrinking: Final = onnxruntime.RunOptions()
+        self._shrinking.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        self._feeds: Final = BankCache(lambda bank: BankFeed(bank, self.description))
         self._nothing: Final = Bank.stack([Prefix.empty(self.description)])
 
     def preprocess(self, inputs: Sequence[Input]) -> Preprocessed:
@@ -91,8 +95,9 @@ class OnnxBackbone:
     def _pass(
         self, batch: Preprocessed, part: IntArray, feed: BankFeed, rows: IntArray
     ) -> tuple[FloatArray, IntArray]:
-        fed = {**self._reader.fed(batch, part), "rows": rows, **feed.arrays}
-        states, taken = self._session.run(list(OUTPUTS), fed)
+        fed = {**self._reader.fed(batch, part), "rows": rows, **feed.arrays(rows)}
+        large = len(part) * int(batch.lengths[part].max()) > _LARGE
+        states, taken = self._session.run(list(OUTPUTS), fed, self._shrinking if large else None)
         return np.asarray(states), np.asarray(taken)
 
 

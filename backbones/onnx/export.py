@@ -7,14 +7,19 @@ server does not keep torch in memory.
 from __future__ import annotations
 
 import json
+import os
 import sys
+import threading
 import warnings
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
+from PIL import Image
 
 from backbones.errors import UnsupportedModel
+from backbones.inputs import Input
 from backbones.onnx.entries import PixelEntry, TokenEntry
 from backbones.onnx.exported import GRAPH, INPUTS, OUTPUTS, Exported
 from backbones.onnx.graph import Entry, PassGraph
@@ -31,7 +36,10 @@ _MANY: Final = 1 << 16
 
 
 def export(backbone: TorchBackbone[Any], folder: Path) -> None:
-    """Write the graph and its reader into an empty folder. Raises UnsupportedModel."""
+    """Write the graph and its reader into an empty folder, and see that they do the same.
+
+    Raises UnsupportedModel where they do not.
+    """
     about = backbone.description
     entry, reader = _parts(backbone)
     graph = PassGraph(backbone.encoder, entry, about.layers, about.first_prompted).eval()
@@ -50,6 +58,34 @@ def export(backbone: TorchBackbone[Any], folder: Path) -> None:
             verbose=False,
         )
     Exported(about, reader).save(folder)
+    _check(backbone, folder)
+
+
+def _check(backbone: TorchBackbone[Any], folder: Path) -> None:
+    """On a batch of another shape than the traced one: an axis may have been taken for fixed."""
+    from backbones.checks import check_same
+    from backbones.onnx.backbone import OnnxBackbone
+
+    name = backbone.description.name
+    try:
+        check_same(backbone, OnnxBackbone(folder, name), _inputs(backbone.description.modality))
+    except Exception as error:  # ONNX Runtime's own errors have no common class
+        raise UnsupportedModel(
+            f"the graph of {name!r} does not do what it should: {error}"
+        ) from error
+
+
+def _inputs(modality: str) -> list[Input]:
+    if modality == "text":
+        texts = ("one", "two words", "a text that is longer than the others", "the last of four")
+        return [Input(text=text) for text in texts]
+    return [Input(image=_picture(number)) for number in range(4)]
+
+
+def _picture(number: int) -> bytes:
+    buffer = BytesIO()
+    Image.effect_noise((40 + number, 30), 60).convert("RGB").save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _parts(backbone: TorchBackbone[Any]) -> tuple[Entry, Reader]:
@@ -101,8 +137,15 @@ def main(name: str, folder: str, options: str) -> None:
     """options: of `backbones.load`, as JSON."""
     from backbones import load
 
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
     backbone = load(name, device="cpu", precision="fp32", **json.loads(options))
     export(backbone, Path(folder))
+
+
+def _end_with_the_parent() -> None:
+    """Standard input is a pipe that nobody writes to; it closes when the parent is gone."""
+    os.read(sys.stdin.fileno(), 1)
+    os._exit(1)
 
 
 if __name__ == "__main__":

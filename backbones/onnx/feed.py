@@ -3,38 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backbones.arrays import IntArray
 from backbones.bank import Bank
 from backbones.description import Description
 from backbones.router import JoinedRouters, joined
 
 
-@dataclass(frozen=True, eq=False)
 class BankFeed:
-    """arrays: by the names of `backbones.onnx.exported.INPUTS`, all but rows."""
+    """Made once for each bank, and for each length of prefix that passes through it need."""
 
-    arrays: Mapping[str, NDArray[Any]]
-
-    @staticmethod
-    def of(bank: Bank, about: Description) -> BankFeed:
+    def __init__(self, bank: Bank, about: Description) -> None:
         """Prefixes of no row become one row that is never attended to: a graph needs an axis."""
-        fed = bank if bank.length else bank.padded(1)
-        routers = joined(fed.routers) if fed.routers else _nobody(about)
-        return BankFeed(
-            {
-                "keys_values": np.ascontiguousarray(fed.keys_values),
-                "bias": np.ascontiguousarray(fed.bias),
-                "weights": np.ascontiguousarray(routers.weights),
-                "router_bias": routers.bias,
-                "targets": routers.rows,
-                "owners": routers.owners,
+        self._bank: Final = bank if bank.length else bank.padded(1)
+        self._lengths: Final = bank.lengths()
+        self._routes: Final = [router.rows for router in bank.routers]
+        routers = joined(bank.routers) if bank.routers else _nobody(about)
+        self._fixed: Final[dict[str, NDArray[Any]]] = {
+            "weights": np.ascontiguousarray(routers.weights),
+            "router_bias": routers.bias,
+            "targets": routers.rows,
+            "owners": routers.owners,
+        }
+        self._prefixes: Final[dict[int, dict[str, NDArray[Any]]]] = {}
+
+    def arrays(self, rows: IntArray) -> Mapping[str, NDArray[Any]]:
+        """All that a pass through `rows` is fed besides them, by the graph's names.
+
+        Prefixes are cut to the longest that these rows, or the routers they ask, can lead to.
+        """
+        reached = [rows[rows >= 0], *(self._routes[-1 - row] for row in np.unique(rows[rows < 0]))]
+        longest = max(1, int(self._lengths[np.concatenate(reached)].max()))
+        if longest not in self._prefixes:
+            self._prefixes[longest] = {
+                "keys_values": np.ascontiguousarray(self._bank.keys_values[..., :longest, :]),
+                "bias": np.ascontiguousarray(self._bank.bias[..., :longest]),
             }
-        )
+        return {**self._prefixes[longest], **self._fixed}
 
 
 def _nobody(about: Description) -> JoinedRouters:

@@ -46,7 +46,7 @@ def _taught(images: Path, dealt: Deal, sight: Sight, news: Console) -> list[Less
     with tempfile.TemporaryDirectory(prefix="perennial-demo-") as folder:
         store, log = Path(folder, "store"), Path(folder, "server.log")
         with (
-            news.status("starting a server") as status,
+            news.status(f"starting a server on {sight.called}: up to a minute") as status,
             running_server([*sight.flags(), "--store", str(store)], log) as server,
             Client(server.url) as client,
         ):
@@ -61,11 +61,11 @@ def _by_hand(out: Path, dealt: Deal, sight: Sight) -> list[str]:
     """Commands to go on with."""
     task = next(iter(dealt.tasks))
     commands = (
-        ("serve", *sight.flags(), "--store", str(out / "store")),
+        ("serve", *sight.flags(), "--store", str(out / sight.store)),
         ("learn", task, str(out / LEARN / task)),
         ("classify", str(out / dealt.test[0].path)),
     )
     return [
-        "By hand, the first in a terminal of its own:",
+        "By hand (after `source .venv/bin/activate`), the first in a terminal of its own:",
         *(f"  perennial {shlex.join(command)}" for command in commands),
     ]

@@ -36,6 +36,12 @@ class Sight:
         size = [] if self.image_size is None else ["--image-size", str(self.image_size)]
         return ["--backbone", self.backbone, *size]
 
+    @property
+    def store(self) -> str:
+        """A folder's name, another for each backbone: a store belongs to the one it learnt by."""
+        size = "" if self.image_size is None else f"-{self.image_size}"
+        return f"store-{Path(self.backbone).name}{size}"
+
 
 def chosen(options: Options, console: Console) -> Sight:
     """What was asked for; else the ViT at hand; else the toy, pre-trained now if need be."""

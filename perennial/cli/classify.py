@@ -96,7 +96,7 @@ def _image(path: Path) -> Named:
         check_image(path)
     except ImageFileError as error:
         raise click.UsageError(str(error)) from error
-    return path.name, path
+    return str(path), path
 
 
 def _budget(client: Client, named: Sequence[Named]) -> int:

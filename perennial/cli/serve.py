@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from contextlib import suppress
 from importlib import import_module
 from typing import Any
@@ -50,16 +51,19 @@ def _run(settings: Settings) -> None:
     Ctrl-C is the usual end, not a failure.
     """
     from backbones.errors import BackboneError
+    from learner.errors import LearnerError
     from prompt_store.errors import StoreError
 
     logs.configure()
     try:
         _serve_until_interrupted(settings)
-    except (BackboneError, StoreError, OSError) as error:
+    except (BackboneError, LearnerError, StoreError, OSError) as error:
         raise click.ClickException(str(error)) from error
 
 
 def _serve_until_interrupted(settings: Settings) -> None:
+    """SIGTERM ends it like Ctrl-C: uvicorn raises the signal again once it has drained."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         engine = import_module(ENGINES[settings.engine])
         engine.run(settings, announce=lambda url: click.echo(f"serving at {url}"))

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
-from backbones import Input, SourceError, UnsupportedModel, load_to_serve
-from backbones.checks import check_backbone, check_same
+from backbones import Bank, Input, Router, SourceError, UnsupportedModel, load_to_serve
+from backbones.checks import check_backbone, check_same, random_prefix
 from backbones.engines import Runtime
-from backbones.onnx.cache import exported
+from backbones.onnx.cache import _digest, exported
 from backbones.sources import find
 from backbones.text.backbone import TorchTextBackbone
 from tests.backbones.models import INPUTS
 
 pytest.importorskip("onnxscript", reason="exporting needs onnx and onnxscript")
-pytest.importorskip("onnxruntime")
+pytest.importorskip("backbones.onnx.backbone", reason="needs onnxruntime")
 
 from backbones.onnx.backbone import OnnxBackbone
 from backbones.onnx.export import export
+from backbones.onnx.feed import BankFeed
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +45,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_process_that_serves_imports_no_torch(
-    cache: Path, folders: dict[str, Path], bert: TorchTextBackbone
+    tmp_path: Path, cache: Path, folders: dict[str, Path], bert: TorchTextBackbone
 ) -> None:
     script = """
 import sys
@@ -52,12 +58,17 @@ print(*backbone.encode(backbone.preprocess([Input("red green")]))[0].tolist())
 """
     command = [sys.executable, "-c", script, str(folders["bert"]), str(cache)]
     for _ in range(2):  # exported, then found
-        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        variables = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "c")}
+        variables.pop("ORT_DISABLE_TELEMETRY", None)
+        said = subprocess.run(
+            command, check=True, capture_output=True, text=True, env=variables
+        ).stdout
         first, second = said.splitlines()
         assert first == f"onnx {bert.description.fingerprint} False"
         features = np.array([float(number) for number in second.split()])
         expected = bert.encode(bert.preprocess([Input("red green")]))[0]
         np.testing.assert_allclose(features, expected, atol=1e-5)
+    assert not list(tmp_path.rglob("*Microsoft*"))  # where ONNX Runtime's telemetry keeps its id
     (kept,) = (folder for folder in cache.iterdir() if folder.is_dir())
     assert sorted(path.name for path in kept.iterdir()) == [
         "backbone.json",
@@ -102,3 +113,55 @@ def test_a_damaged_export_is_named_and_not_served_from(
         assert "serving with torch instead of ONNX Runtime" in caplog.text
     finally:
         graph.write_bytes(whole)
+
+
+def test_an_export_ends_with_who_asked_for_it_and_the_next_one_sweeps(
+    tmp_path: Path, folders: dict[str, Path]
+) -> None:
+    script = "import sys; from pathlib import Path; from backbones import load_to_serve\n"
+    script += "load_to_serve(sys.argv[1], cache=Path(sys.argv[2]), runtime='onnx')"
+    command = [sys.executable, "-c", script, str(folders["bert"]), str(tmp_path)]
+    asking = subprocess.Popen(command)
+    while not (begun := list(tmp_path.glob(".export-*"))):
+        time.sleep(0.02)
+    children = psutil.Process(asking.pid).children()
+    asking.kill()
+    asking.wait()
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert not alive
+    assert begun[0].exists()
+    folder = exported(find(str(folders["bert"])), {}, tmp_path)
+    assert [path for path in tmp_path.iterdir() if path.is_dir()] == [folder]
+
+
+def test_what_decides_a_graph_decides_where_it_is_kept(
+    tmp_path: Path, folders: dict[str, Path]
+) -> None:
+    def digest(folder: Path) -> str:
+        return _digest(find(str(folder)), {})
+
+    copy = shutil.copytree(folders["bert"], tmp_path / "copy")
+    assert digest(copy) == digest(folders["bert"])
+    pixels = copy / "preprocessor_config.json"
+    pixels.write_text('{"image_mean": [0.5, 0.5, 0.5]}')
+    first = digest(copy)
+    pixels.write_text('{"image_mean": [0.1, 0.1, 0.1]}')
+    assert len({digest(folders["bert"]), first, digest(copy)}) == 3
+    (copy / "config.json").unlink()
+    other = shutil.copytree(copy, tmp_path / "other")
+    assert digest(copy) != digest(other)  # the name of the folder is all that tells the model
+
+
+def test_only_the_rows_that_a_pass_can_reach_are_fed(bert: TorchTextBackbone) -> None:
+    about = bert.description
+    router = Router(
+        np.zeros((about.first_prompted + 1, about.width, 2), np.float32),
+        np.zeros(2, np.float32),
+        np.array([0, 2]),
+    )
+    prefixes = [random_prefix(about, length, 1) for length in (2, 50, 4, 0)]
+    feed = BankFeed(replace(Bank.stack(prefixes), routers=(router,)), about)
+    for rows, longest in (([0], 2), ([3], 1), ([0, 2], 4), ([-1, 0], 4), ([1, -1], 50)):
+        arrays = feed.arrays(np.array(rows))
+        assert arrays["keys_values"].shape[4] == arrays["bias"].shape[3] == longest
+        assert arrays["targets"].tolist() == [0, 2]

@@ -35,6 +35,7 @@ from backbones import (
 )
 from backbones.checks import (
     check_backbone,
+    check_same,
     check_trainable,
     random_bank,
     random_prefix,
@@ -437,3 +438,16 @@ def test_a_gpu_gives_the_numbers_of_the_cpu(folders: dict[str, Path], t5: T5Back
     batch = t5.preprocess(INPUTS)
     assert np.abs(gpu.encode(batch) - t5.encode(batch)).max() < 1e-4
     assert np.abs(gpu.label_scores(batch, LABELS) - t5.label_scores(batch, LABELS)).max() < 1e-3
+
+
+@pytest.mark.slow
+def test_the_encoder_computes_the_same_on_onnx(backbone: T5Backbone, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript", reason="exporting needs onnx and onnxscript")
+    pytest.importorskip("backbones.onnx.backbone", reason="needs onnxruntime")
+    from backbones.onnx.backbone import OnnxBackbone
+    from backbones.onnx.export import export
+
+    export(backbone, tmp_path)
+    engine = OnnxBackbone(tmp_path, "exported", threads=1)
+    check_backbone(engine, INPUTS)
+    check_same(backbone, engine, INPUTS)

@@ -81,10 +81,10 @@ def test_a_second_call_installs_nothing_until_the_inputs_change(checkout: Checko
     assert len(_installed(checkout.run("make", "install"))) == 4
 
 
-def test_another_index_is_for_torch_alone(checkout: Checkout) -> None:
+def test_another_index_is_for_torch_and_torchvision_alone(checkout: Checkout) -> None:
     calls = checkout.run("make", "install", "TORCH_INDEX=https://example.org/cpu")
     assert [call for call in _installed(calls) if "example.org" in call] == [
-        "--index-url https://example.org/cpu torch"
+        "--index-url https://example.org/cpu torch torchvision"
     ]
 
 

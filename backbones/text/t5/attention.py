@@ -50,7 +50,7 @@ def t5_attention(
             **kwargs,
         )
         return output, weights
-    added = position_bias.expand(len(query), -1, -1, -1)
+    added = position_bias.expand(query.shape[0], -1, -1, -1)
     if attention_mask is not None:
         added = added.masked_fill(~attention_mask, NEVER)
     output = attended(query, key, value, added, scaling, context)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,10 +12,10 @@ import pytest
 from backbones import Input, InvalidInput, load_to_serve
 from backbones.checks import check_backbone, check_same
 from backbones.vision.backbone import TorchVisionBackbone
-from tests.backbones.vision.models import IMAGES, encoded, picture
+from tests.backbones.vision.models import IMAGES, encoded, picture, timm_vit
 
 pytest.importorskip("onnxscript", reason="exporting needs onnx and onnxscript")
-pytest.importorskip("onnxruntime")
+pytest.importorskip("backbones.onnx.backbone", reason="needs onnxruntime")
 
 from backbones.onnx.backbone import OnnxBackbone
 from backbones.onnx.export import export
@@ -39,3 +42,18 @@ def test_size_and_pixels_are_those_the_server_says(
     assert engine.preprocess([small]).fields["pixels"][0].shape == (3, 48, 48)
     with pytest.raises(InvalidInput, match="900"):
         engine.preprocess([small, large])
+
+
+def test_a_timm_name_is_found_where_the_hub_keeps_it(tmp_path: Path) -> None:
+    cached = tmp_path / "hub" / "models--timm--vit_tiny_patch16_224"
+    (cached / "snapshots" / "abc").mkdir(parents=True)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("abc")
+    timm_vit(cached / "snapshots" / "abc")
+    script = "import sys; from pathlib import Path; from backbones import load_to_serve\n"
+    script += "found = load_to_serve(sys.argv[1], cache=Path(sys.argv[2]), runtime='onnx')\n"
+    script += "print(found.runtime, found.description.name)"
+    command = [sys.executable, "-c", script, "vit_tiny_patch16_224", str(tmp_path / "onnx")]
+    variables = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=variables)
+    assert done.stdout.split() == ["onnx", "vit_tiny_patch16_224"]
