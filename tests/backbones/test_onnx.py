@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
-from backbones import Bank, Input, Router, SourceError, UnsupportedModel, load_to_serve
+from backbones import Bank, Input, Router, SourceError, UnsupportedModel, load, load_to_serve
 from backbones.checks import check_backbone, check_same, random_prefix
 from backbones.engines import Runtime
 from backbones.onnx.cache import _digest, exported
@@ -32,7 +32,11 @@ from backbones.onnx.feed import BankFeed
 pytestmark = pytest.mark.slow
 
 
-def test_a_text_backbone_computes_the_same(backbone: TorchTextBackbone, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "modernbert"])  # RoBERTas are BERTs here
+def test_a_text_backbone_computes_the_same(
+    folders: dict[str, Path], tmp_path: Path, kind: str
+) -> None:
+    backbone = load(str(folders[kind]), device="cpu", threads=1, precision="fp32")
     export(backbone, tmp_path)
     engine = OnnxBackbone(tmp_path, "exported", threads=1)
     check_backbone(engine, INPUTS)

@@ -441,12 +441,13 @@ def test_a_gpu_gives_the_numbers_of_the_cpu(folders: dict[str, Path], t5: T5Back
 
 
 @pytest.mark.slow
-def test_the_encoder_computes_the_same_on_onnx(backbone: T5Backbone, tmp_path: Path) -> None:
+def test_the_encoder_computes_the_same_on_onnx(folders: dict[str, Path], tmp_path: Path) -> None:
     pytest.importorskip("onnxscript", reason="exporting needs onnx and onnxscript")
     pytest.importorskip("backbones.onnx.backbone", reason="needs onnxruntime")
     from backbones.onnx.backbone import OnnxBackbone
     from backbones.onnx.export import export
 
+    backbone = loaded(folders["flan"])
     export(backbone, tmp_path)
     engine = OnnxBackbone(tmp_path, "exported", threads=1)
     check_backbone(engine, INPUTS)

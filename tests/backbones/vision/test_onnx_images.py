@@ -11,7 +11,7 @@ import pytest
 
 from backbones import Input, InvalidInput, load_to_serve
 from backbones.checks import check_backbone, check_same
-from backbones.vision.backbone import TorchVisionBackbone
+from tests.backbones.vision.conftest import load_vision
 from tests.backbones.vision.models import IMAGES, encoded, picture, timm_vit
 
 pytest.importorskip("onnxscript", reason="exporting needs onnx and onnxscript")
@@ -23,7 +23,11 @@ from backbones.onnx.export import export
 pytestmark = pytest.mark.slow
 
 
-def test_a_vision_backbone_computes_the_same(vision: TorchVisionBackbone, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["timm", "timm-registers", "dinov2"])
+def test_a_vision_backbone_computes_the_same(
+    vision_folders: dict[str, Path], tmp_path: Path, kind: str
+) -> None:
+    vision = load_vision(vision_folders[kind])
     export(vision, tmp_path)
     engine = OnnxBackbone(tmp_path, "exported", threads=1)
     check_backbone(engine, IMAGES)
