@@ -144,8 +144,9 @@ def _coloured(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
 
 
 def _seeds(rows: Sequence[Row]) -> str:
-    seeds = len({row.seed for row in rows})
-    return f", ± over {seeds} seeds" if seeds > 1 else ""
+    counts = {len(of) for of in grouped(rows)}
+    said = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else f"{max(counts)}"
+    return f", ± over {said} seeds" if max(counts) > 1 else ""
 
 
 def _matrix(row: Row) -> Matrix:

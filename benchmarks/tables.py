@@ -14,6 +14,7 @@ from benchmarks.stream import Row
 HEADINGS = (
     "stream",
     "method",
+    "seeds",
     "final",
     "by data set",
     "incremental",
@@ -69,6 +70,7 @@ def _line(rows: Sequence[Row]) -> tuple[str, ...]:
     return (
         rows[0].stream,
         label(rows[0]),
+        str(len(rows)),
         _per_cent([row.final_accuracy for row in rows]),
         _per_cent([row.dataset_accuracy for row in rows]),
         _per_cent([row.average_incremental_accuracy for row in rows]),

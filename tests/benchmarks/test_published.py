@@ -53,7 +53,7 @@ def test_stored_rows_are_published_without_a_run(tmp_path: Path) -> None:
     arguments = ["bench", "publish", "--no-run", "--rows", str(tmp_path), "--docs", str(tmp_path)]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
-    assert "| mixed | auto | 80.00 ± 0.00 |" in page.read_text()
+    assert "| mixed | auto | 1 | 80.00 ± 0.00 |" in page.read_text()
     assert "frozen" not in page.read_text()
     assert (tmp_path / "images" / "mixed-mixed-accuracy.png").exists()
     assert "intents: no rows" in result.output
