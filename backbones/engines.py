@@ -49,7 +49,11 @@ def load_to_serve(
 
 
 def _suits_onnx() -> bool:
-    return not _GPU.exists() and all(find_spec(package) for package in _NEEDED)
+    return not _GPU.exists() and not _missing()
+
+
+def _missing() -> list[str]:
+    return [package for package in _NEEDED if not find_spec(package)]
 
 
 def _onnx(
@@ -59,8 +63,7 @@ def _onnx(
     max_pixels: int | None,
     cache: Path | None,
 ) -> Backbone:
-    missing = [package for package in _NEEDED if not find_spec(package)]
-    if missing:
+    if missing := _missing():
         raise UnsupportedModel(
             f"runtime 'onnx' needs {', '.join(missing)}: pip install 'perennial[cpu]', or choose "
             "runtime 'torch'"

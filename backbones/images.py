@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from typing import Final
+from typing import Any, Final
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -43,6 +43,13 @@ def decoded(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
         image.load()
         upright = ImageOps.exif_transpose(image)
         return _eight_bits(upright).convert("RGB")
+
+
+def encoded(image: Image.Image, form: str, **options: Any) -> bytes:
+    """The image as a file's bytes. options: of Pillow's `save`"""
+    buffer = BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
 
 
 def opened(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from backbones.arrays import IntArray, Rows
+from backbones.bank import Bank
+from backbones.description import Description
 from backbones.errors import RoutingUnavailable, ShapeMismatch
 
 
@@ -32,6 +34,21 @@ def check_rows(rows: Rows | None, examples: int, prefixes: int, routers: int = 0
     if len(outside):
         raise ShapeMismatch(f"row {outside[0]} is outside the bank, which has {prefixes} rows")
     return chosen
+
+
+def check_choice(
+    bank: Bank | None, rows: Rows | None, examples: int, about: Description
+) -> IntArray:
+    """What `check_rows` makes of rows for a bank that fits; all 0 where there is no bank.
+
+    Raises ShapeMismatch, RoutingUnavailable.
+    """
+    if bank is None:
+        if rows is not None:
+            raise ShapeMismatch("rows choose from a bank, and none was given")
+        return np.zeros(examples, np.int64)
+    bank.check(about)
+    return check_rows(rows, examples, len(bank), len(bank.routers))
 
 
 def check_indices(rows: Rows, examples: int) -> IntArray:

@@ -10,13 +10,12 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
-from io import BytesIO
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from backbones.images import decoded
+from backbones.images import decoded, encoded
 from benchmarks.examiner import Examiner, Marks
 from benchmarks.streams import Example, Stream, StreamTask
 from learner.content import Content
@@ -57,9 +56,7 @@ def resized(image: Image.Image, rng: random.Random) -> bytes:
 
 def compressed(image: Image.Image, rng: random.Random) -> bytes:
     """As a JPEG of quality 30."""
-    buffer = BytesIO()
-    image.save(buffer, "JPEG", quality=JPEG_QUALITY)
-    return buffer.getvalue()
+    return encoded(image, "JPEG", quality=JPEG_QUALITY)
 
 
 def darkened(image: Image.Image, rng: random.Random) -> bytes:
@@ -124,6 +121,4 @@ def _summed_up(kind: str, name: str, tasks: Sequence[StreamTask], marks: Marks) 
 
 
 def _png(image: Image.Image) -> bytes:
-    buffer = BytesIO()
-    image.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
+    return encoded(image, "PNG", compress_level=1)

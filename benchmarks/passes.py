@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from io import BytesIO
 from statistics import median
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from backbones import Backbone, Bank, Description, Input, Preprocessed, Router
+from backbones.images import encoded
 from benchmarks.lessons import texts
 from benchmarks.markdown import markdown_table
 
@@ -131,7 +131,5 @@ def _inputs(about: Description, count: int, rng: np.random.Generator) -> list[In
 
 
 def _noise(rng: np.random.Generator) -> bytes:
-    buffer = BytesIO()
     pixels = rng.integers(0, 256, (*rng.integers(*SIDES, size=2), 3), np.uint8)
-    Image.fromarray(pixels).save(buffer, "JPEG")
-    return buffer.getvalue()
+    return encoded(Image.fromarray(pixels), "JPEG")

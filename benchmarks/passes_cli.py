@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
 
 import click
 
 from backbones.engines import Runtime
+from benchmarks.runtime_option import runtime_option
 
 _MANY = click.IntRange(min=1)
 
@@ -15,13 +15,7 @@ _MANY = click.IntRange(min=1)
 @click.command("pass")
 @click.option("--backbone", default="minilm", show_default=True)
 @click.option("--image-size", type=click.IntRange(min=1), help="Pixels of a side, for images.")
-@click.option(
-    "--runtime",
-    type=click.Choice(get_args(Runtime)),
-    default="auto",
-    show_default=True,
-    help="As of `serve`.",
-)
+@runtime_option
 @click.option(
     "--batch",
     "batches",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -106,8 +106,9 @@ def _images(
     degraded: bool = False,
 ) -> tuple[Part, ...]:
     """Methods on images as 160 pixels a side."""
-    common = Part(source, methods, overrides, image_size=160, tests=20)
-    return (replace(common, tasks=tasks, degraded=degraded),)
+    return (
+        Part(source, methods, overrides, image_size=160, tests=20, tasks=tasks, degraded=degraded),
+    )
 
 
 Q_TUNING_PARTS = (

@@ -18,13 +18,10 @@ from typing import Any
 
 import httpx
 
-from backbones import load
 from benchmarks.lessons import lessons, texts
 from benchmarks.load import Answer, SteadyLoad, percentile
 from benchmarks.running_server import RunningServer, running_server
-from benchmarks.stream import as_batch
-from learner.build import build_learner
-from learner.config import LearnerConfig
+from benchmarks.taught import teach
 from prompt_store import Store
 
 RECOVERY_SECONDS = 120
@@ -104,16 +101,8 @@ def run_swap(
 
 def prepare(store_path: Path) -> tuple[int, int]:
     """A store with two live-able versions that differ in what they know."""
-    store = Store.open(store_path)
-    learner = build_learner(store, load("minilm", threads=1), LearnerConfig(method="frozen"))
-    learner.start()
-    versions = []
-    for lesson in lessons()[:2]:
-        store.intake.accept(as_batch(lesson.as_task()))
-        while learner.step():
-            pass
-        versions.append(store.timeline().live or 0)
-    return versions[0], versions[1]
+    first, second = teach(store_path, "minilm", (one.as_task() for one in lessons()[:2]))
+    return first, second
 
 
 class _Scenario:

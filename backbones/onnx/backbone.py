@@ -13,14 +13,14 @@ import onnxruntime
 from backbones.arrays import FloatArray, IntArray, Rows
 from backbones.bank import Bank
 from backbones.bank_cache import BankCache
-from backbones.errors import ShapeMismatch, UnsupportedModel
+from backbones.errors import UnsupportedModel
 from backbones.inputs import Input, Preprocessed
 from backbones.layer_states import LayerStates
 from backbones.micro_batches import micro_batches
 from backbones.onnx.exported import GRAPH, OUTPUTS, Exported
 from backbones.onnx.feed import BankFeed
 from backbones.prefix import Prefix
-from backbones.rows import check_rows
+from backbones.rows import check_choice
 
 _BUDGET: Final = 4096
 """Padded tokens of one pass."""
@@ -79,15 +79,11 @@ class OnnxBackbone:
         self, batch: Preprocessed, bank: Bank | None = None, rows: Rows | None = None
     ) -> LayerStates:
         """Pooled states (B, L + 1, D) and rows (B,) in the order of `batch`; see `Backbone`."""
-        if bank is None and rows is not None:
-            raise ShapeMismatch("rows choose from a bank, and none was given")
-        used = self._nothing if bank is None else bank
-        used.check(self.description)
-        asked = check_rows(rows, len(batch), len(used), len(used.routers))
         about = self.description
+        asked = check_choice(bank, rows, len(batch), about)
+        feed = self._feeds.get(self._nothing if bank is None else bank)
         states = np.empty((len(batch), about.layers + 1, about.width), np.float32)
         taken = asked.copy()
-        feed = self._feeds.get(used)
         for part in micro_batches(batch.lengths, _BUDGET):
             states[part], taken[part] = self._pass(batch, part, feed, asked[part])
         return LayerStates(states, taken)

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 FORMAT: Final = "2"
 """Of graphs and their files; another one is exported anew."""
 PATIENCE_SECONDS: Final = 600
-"""How long another process's export is waited for."""
+"""How long an export may take; another process's is waited for as long."""
 _DECIDING: Final = ("torch", "transformers", "timm", "onnx", "onnxscript")
 _SAID: Final = 2000
 """Characters of a failed export's output that are passed on."""

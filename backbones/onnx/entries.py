@@ -48,8 +48,7 @@ class PixelEntry:
         self.names: Final = ("pixels",)
         self._side: Final = side
         self._tokens: Final = tokens
-        self._mean: Final = torch.tensor(normalisation.mean).view(-1, 1, 1)
-        self._std: Final = torch.tensor(normalisation.std).view(-1, 1, 1)
+        self._normalised: Final = normalisation.on(torch.device("cpu"))
 
     def example(self, batch: int) -> tuple[Tensor, ...]:
         """Black images."""
@@ -62,6 +61,5 @@ class PixelEntry:
     def __call__(self, *fed: Tensor) -> tuple[Mapping[str, Tensor], Tensor]:
         """Normalised pixels, and a mask of ones."""
         (pixels,) = fed
-        normalised = pixels.float().div(255).sub(self._mean).div(self._std)
         mask = torch.ones(pixels.shape[0], self._tokens, dtype=torch.long)
-        return {"pixels": normalised}, mask
+        return {"pixels": self._normalised(pixels)}, mask

@@ -11,7 +11,6 @@ import os
 import sys
 import threading
 import warnings
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +18,7 @@ import torch
 from PIL import Image
 
 from backbones.errors import UnsupportedModel
+from backbones.images import encoded
 from backbones.inputs import Input
 from backbones.onnx.entries import PixelEntry, TokenEntry
 from backbones.onnx.exported import GRAPH, INPUTS, OUTPUTS, Exported
@@ -79,13 +79,8 @@ def _inputs(modality: str) -> list[Input]:
     if modality == "text":
         texts = ("one", "two words", "a text that is longer than the others", "the last of four")
         return [Input(text=text) for text in texts]
-    return [Input(image=_picture(number)) for number in range(4)]
-
-
-def _picture(number: int) -> bytes:
-    buffer = BytesIO()
-    Image.effect_noise((40 + number, 30), 60).convert("RGB").save(buffer, "PNG")
-    return buffer.getvalue()
+    noise = (Image.effect_noise((40 + number, 30), 60).convert("RGB") for number in range(4))
+    return [Input(image=encoded(one, "PNG")) for one in noise]
 
 
 def _parts(backbone: TorchBackbone[Any]) -> tuple[Entry, Reader]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from backbones.passes.context import LayerContext, LayerPooling, PassContext
 from backbones.passes.device_bank import layer_contexts
 from backbones.passes.encoder import Encoder
+from backbones.passes.routing import DeviceRouters
 
 
 class Entry(Protocol):
@@ -65,10 +66,11 @@ class PassGraph(nn.Module):
         weights: (K·D, R), router_bias, targets, owners: (R,), as in `DeviceRouters`
         """
         inputs, mask = self._entry(*fed)
+        routers = DeviceRouters(weights, router_bias, targets, owners)
         taken: list[Tensor] = []
 
         def route(states: Tensor) -> dict[int, LayerContext]:
-            chosen = _chosen(states, rows, weights, router_bias, targets, owners)
+            chosen = routers.chosen(states, rows)
             taken.append(chosen)
             return layer_contexts(keys_values[chosen], bias[chosen], self._first)
 
@@ -77,13 +79,3 @@ class PassGraph(nn.Module):
         hidden = self._encoder.hidden(inputs, mask, context)
         last = self._encoder.feature(hidden, mask)
         return torch.stack([*pooling.states, last], dim=1), taken[0]
-
-
-def _chosen(
-    states: Tensor, rows: Tensor, weights: Tensor, bias: Tensor, targets: Tensor, owners: Tensor
-) -> Tensor:
-    """rows (B,) with each −1 − k replaced by what router k says to states (B, K, D)."""
-    scores = torch.addmm(bias, states.flatten(1), weights)
-    others = owners != (-1 - rows).unsqueeze(1)
-    best = targets[scores.masked_fill(others, -torch.inf).argmax(dim=1)]
-    return torch.where(rows < 0, best, rows)

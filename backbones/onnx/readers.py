@@ -47,14 +47,7 @@ class TextReader:
 
     def fed(self, batch: Preprocessed, part: IntArray) -> dict[str, NDArray[Any]]:
         """input_ids, mask and perhaps token_type_ids, each (B, S)."""
-        lengths = batch.lengths[part]
-        mask = (np.arange(int(lengths.max())) < lengths[:, None]).astype(np.int64)
-        fed: dict[str, NDArray[Any]] = {"mask": mask}
-        for name, arrays in batch.fields.items():
-            padded = np.full(mask.shape, self._tokens.pad if name == "input_ids" else 0, np.int64)
-            padded[mask == 1] = np.concatenate([arrays[index] for index in part])
-            fed[name] = padded
-        return fed
+        return dict(self._tokens.padded(batch, part))
 
     def save(self, folder: Path) -> dict[str, Any]:
         """The tokenizer as one file."""

@@ -27,7 +27,7 @@ from backbones.passes.encoder import Collated, Encoder
 from backbones.passes.queries import concat, sample_positions, sampled_queries
 from backbones.prefix import Prefix
 from backbones.queries import Queries
-from backbones.rows import check_indices, check_rows
+from backbones.rows import check_choice, check_indices
 from backbones.tensors import TensorPrefix
 
 Storage: TypeAlias = Literal["fp32", "fp16", "bf16"]
@@ -77,14 +77,8 @@ class TorchBackbone(ABC, Generic[E]):
         self, batch: Preprocessed, bank: Bank | None = None, rows: Rows | None = None
     ) -> LayerStates:
         """Pooled states (B, L + 1, D) and rows (B,) in the order of `batch`; see `Backbone`."""
-        if bank is None:
-            if rows is not None:
-                raise ShapeMismatch("rows choose from a bank, and none was given")
-            used, prefixes = np.zeros(len(batch), np.int64), None
-        else:
-            bank.check(self.description)
-            used = check_rows(rows, len(batch), len(bank), len(bank.routers))
-            prefixes = self._banks.get(bank)
+        used = check_choice(bank, rows, len(batch), self.description)
+        prefixes = None if bank is None else self._banks.get(bank)
 
         def all_layers(part: IntArray) -> Tensor:
             states, used[part] = self._seen(batch, part, prefixes, used[part])

@@ -32,13 +32,15 @@ class DeviceRouters:
         return DeviceRouters(*(torch.tensor(array, device=device) for array in joined(routers)))
 
     def choose(self, states: Tensor, rows: IntArray) -> IntArray:
-        """`rows` (B,) with each -1 - k replaced by what router k says to states (B, K, D).
-
-        The numbers of `Router.choose`, up to rounding.
-        """
-        asked = torch.from_numpy(rows).to(states.device)
-        scores = torch.addmm(self.bias, states.flatten(1), self.weights)
-        others = self.owners != (-1 - asked).unsqueeze(1)
-        best = self.rows[scores.masked_fill_(others, -torch.inf).argmax(dim=1)]
-        chosen: IntArray = torch.where(asked < 0, best, asked).cpu().numpy()
+        """`chosen`, from and to numpy. The numbers of `Router.choose`, up to rounding."""
+        chosen: IntArray = (
+            self.chosen(states, torch.from_numpy(rows).to(states.device)).cpu().numpy()
+        )
         return chosen
+
+    def chosen(self, states: Tensor, rows: Tensor) -> Tensor:
+        """`rows` (B,) with each -1 - k replaced by what router k says to states (B, K, D)."""
+        scores = torch.addmm(self.bias, states.flatten(1), self.weights)
+        others = self.owners != (-1 - rows).unsqueeze(1)
+        best = self.rows[scores.masked_fill(others, -torch.inf).argmax(dim=1)]
+        return torch.where(rows < 0, best, rows)

@@ -87,4 +87,4 @@ class TorchTextBackbone(TorchBackbone[TextEncoder]):
         return self.encoder.feature(self.encoder.hidden(text.inputs(), text.mask), text.mask)
 
     def _collated(self, batch: Preprocessed, part: IntArray) -> TokenInput:
-        return TokenInput.collated(batch, part, self.tokens.pad, self.device)
+        return TokenInput.of(self.tokens.padded(batch, part), self.device)

@@ -6,16 +6,15 @@ was; prompt tokens all take the position and type of the first token; the featur
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from backbones.arrays import IntArray
 from backbones.bank import TokenBank
-from backbones.inputs import Preprocessed
 from backbones.passes.context import LayerContext, PassContext
 from backbones.text.encoder import TextEncoder, pooled
 
@@ -34,22 +33,10 @@ class TokenInput:
         return {"input_ids": self.ids, **types}
 
     @staticmethod
-    def collated(
-        batch: Preprocessed, part: IntArray, padding: int, device: torch.device
-    ) -> TokenInput:
-        """The examples `part` of `batch`, padded to the longest of them with the id `padding`."""
-        lengths = batch.lengths[part]
-        shape = (len(part), int(lengths.max()))
-        mask = torch.from_numpy(np.arange(shape[1]) < lengths[:, None])
-
-        def padded(field: str, padding: int) -> Tensor:
-            array = np.full(shape, padding, np.int64)
-            for row, index in enumerate(part):
-                array[row, : lengths[row]] = batch.fields[field][index]
-            return torch.from_numpy(array).to(device)
-
-        types = padded("token_type_ids", 0) if "token_type_ids" in batch.fields else None
-        return TokenInput(padded("input_ids", padding), mask.long().to(device), types)
+    def of(padded: Mapping[str, IntArray], device: torch.device) -> TokenInput:
+        """What `TextTokens.padded` gives, on the device."""
+        fields = {name: torch.from_numpy(array).to(device) for name, array in padded.items()}
+        return TokenInput(fields["input_ids"], fields["mask"], fields.get("token_type_ids"))
 
 
 def tokens_in_front(

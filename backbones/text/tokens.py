@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
+from backbones.arrays import IntArray
 from backbones.errors import InvalidInput
 from backbones.inputs import Input, Preprocessed
 
@@ -35,6 +36,16 @@ class TextTokens:
         if self.types:
             fields["token_type_ids"] = tuple(self._array(e.type_ids, 0) for e in encodings)
         return Preprocessed(fields, _lengths(encodings))
+
+    def padded(self, batch: Preprocessed, part: IntArray) -> dict[str, IntArray]:
+        """The fields of the examples `part`, padded to the longest, and their mask: each (B, S)."""
+        lengths = batch.lengths[part]
+        mask = np.arange(int(lengths.max())) < lengths[:, None]
+        arrays = {"mask": mask.astype(np.int64)}
+        for name, rows in batch.fields.items():
+            arrays[name] = np.full(mask.shape, self.pad if name == "input_ids" else 0, np.int64)
+            arrays[name][mask] = np.concatenate([rows[index] for index in part])
+        return arrays
 
     @staticmethod
     def _array(ids: list[int], empty: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

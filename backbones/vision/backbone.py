@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,6 +38,13 @@ class Normalisation:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    def on(self, device: torch.device) -> Callable[[Tensor], Tensor]:
+        """From bytes (B, 3, h, w) on a device to what a model there sees."""
+        mean, std = (
+            torch.tensor(values, device=device).view(-1, 1, 1) for values in (self.mean, self.std)
+        )
+        return lambda pixels: pixels.float().div_(255).sub_(mean).div_(std)
+
 
 class TorchVisionBackbone(TorchBackbone[VisionEncoder]):
     """A vision transformer behind the protocol `TrainableBackbone`.
@@ -60,8 +67,7 @@ class TorchVisionBackbone(TorchBackbone[VisionEncoder]):
         super().__init__(description, encoder, device, half=half)
         self.transform: Final = transform
         self.normalisation: Final = normalisation
-        self._mean: Final = torch.tensor(normalisation.mean, device=device).view(-1, 1, 1)
-        self._std: Final = torch.tensor(normalisation.std, device=device).view(-1, 1, 1)
+        self._normalised: Final = normalisation.on(device)
 
     def preprocess(self, inputs: Sequence[Input]) -> Preprocessed:
         """Decoded, resized and cropped as the model's configuration says. Raises InvalidInput."""
@@ -81,7 +87,6 @@ class TorchVisionBackbone(TorchBackbone[VisionEncoder]):
 
     def _collated(self, batch: Preprocessed, part: IntArray) -> PixelInput:
         stacked = np.stack([batch.fields["pixels"][index] for index in part])
-        pixels = torch.from_numpy(stacked).to(self.device).float().div_(255)
-        pixels = pixels.sub_(self._mean).div_(self._std)
+        pixels = self._normalised(torch.from_numpy(stacked).to(self.device))
         mask = torch.ones(len(part), self.transform.tokens, dtype=torch.long, device=self.device)
         return PixelInput(pixels, mask)

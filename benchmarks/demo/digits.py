@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from backbones import FloatArray, IntArray
+from backbones.images import encoded
 
 LABELS: Final = tuple("0123456789")
 A_TASK: Final = 2
@@ -101,9 +101,8 @@ def _check_others(folder: Path, expected: set[Path]) -> None:
 def _png(image: FloatArray) -> bytes:
     """Dark ink on white paper, enlarged smoothly. image: (8, 8), ink from 0 to 16"""
     ink = np.clip(255 - image * (255 / _DARKEST), 0, 255).astype(np.uint8)
-    buffer = BytesIO()
-    Image.fromarray(ink).resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(buffer, "PNG")
-    return buffer.getvalue()
+    large = Image.fromarray(ink).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    return encoded(large, "PNG")
 
 
 def _data() -> tuple[FloatArray, IntArray]:

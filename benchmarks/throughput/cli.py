@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
-from backbones.engines import Runtime
+from benchmarks.runtime_option import runtime_option
 
 
 @click.command("load")
@@ -17,13 +17,7 @@ from backbones.engines import Runtime
     help="Folder of a data set of texts, learnt in ten tasks. Default: the README's three tasks.",
 )
 @click.option("--backbone", default="minilm", show_default=True)
-@click.option(
-    "--runtime",
-    type=click.Choice(get_args(Runtime)),
-    default="auto",
-    show_default=True,
-    help="As of `serve`.",
-)
+@runtime_option
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True)
 @click.option("--replicas", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option(

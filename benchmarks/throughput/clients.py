@@ -112,8 +112,9 @@ def _session(connections: int) -> aiohttp.ClientSession:
 
 
 def _bodies(texts: Sequence[str], inputs: int) -> list[bytes]:
-    """Every text in turn, `inputs` a request."""
-    rows = [[texts[(i + k) % len(texts)] for k in range(inputs)] for i in range(len(texts))]
+    """Requests of `inputs` texts each that together hold every text."""
+    starts = range(0, len(texts), inputs)
+    rows = [[texts[(i + k) % len(texts)] for k in range(inputs)] for i in starts]
     return [orjson.dumps({"inputs": row, "top_k": 1}) for row in rows]
 
 

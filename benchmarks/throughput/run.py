@@ -14,13 +14,10 @@ from backbones import Backbone, load_to_serve
 from backbones.engines import Runtime
 from benchmarks.lessons import lessons
 from benchmarks.running_server import running_server
-from benchmarks.stream import as_batch
 from benchmarks.streams import Dataset, StreamTask
+from benchmarks.taught import teach
 from benchmarks.throughput.bare import bare_loop, best_size
 from benchmarks.throughput.clients import Outcome, closed_loop, open_loop
-from learner.build import build_learner
-from learner.config import LearnerConfig
-from prompt_store import Store
 
 Say = Callable[[str], None]
 
@@ -97,7 +94,7 @@ def run_load(plan: Plan, say: Say) -> LoadResult:
     texts = [one.text for task in tasks for one in task.test]
     with tempfile.TemporaryDirectory(prefix="perennial-bench-") as folder:
         say(f"learning {len(tasks)} tasks")
-        _teach(Path(folder, "store"), plan.backbone, tasks)
+        teach(Path(folder, "store"), plan.backbone, tasks)
         say(f"starting a server, engine {plan.engine}")
         with running_server(_arguments(plan, folder), Path(folder, "log")) as server:
             return _loaded(plan, server.url, backbone, texts, say)
@@ -107,18 +104,6 @@ def _tasks(data: Path | None) -> Sequence[StreamTask]:
     if data is None:
         return [lesson.as_task() for lesson in lessons()]
     return Dataset.load(data).stream(tasks=_TASKS, shots=_SHOTS, seed=0).tasks
-
-
-def _teach(store_path: Path, backbone: str, tasks: Sequence[StreamTask]) -> None:
-    from backbones import load
-
-    store = Store.open(store_path)
-    learner = build_learner(store, load(backbone, threads=1), LearnerConfig(method="frozen"))
-    learner.start()
-    for task in tasks:
-        store.intake.accept(as_batch(task))
-        while learner.step():
-            pass
 
 
 def _arguments(plan: Plan, folder: str) -> list[str]:
