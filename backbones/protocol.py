@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from backbones.arrays import FloatArray, Rows
+from backbones.arrays import FloatArray, IntArray, Rows
 from backbones.bank import Bank, TokenBank
 from backbones.description import Description
 from backbones.inputs import Input, Preprocessed
@@ -33,6 +33,11 @@ class Backbone(Protocol):
 
     def preprocess(self, inputs: Sequence[Input]) -> Preprocessed:
         """Raises InvalidInput."""
+        ...
+
+    def passes(self, lengths: IntArray) -> list[IntArray]:
+        """How this engine would split examples of these lengths: positions (of each pass, sorted by
+        length). Examples of one of them, encoded alone, are one pass."""
         ...
 
     def encode(

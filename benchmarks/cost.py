@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
+import numpy as np
+
 from backbones import Input, TrainableBackbone
 from benchmarks.stream import as_batch
 from benchmarks.streams import Stream
@@ -27,7 +29,6 @@ EARLY, LATE = 3, 30
 WINDOW = 3
 """Trainings are compared as the median of so many around the task in question."""
 ROUNDS = 300
-TOKENS = 8192
 
 
 @dataclass(frozen=True)
@@ -107,13 +108,14 @@ def _around(seconds: Sequence[float], task: int) -> float:
 def _request_seconds(
     backbone: TrainableBackbone, early: Snapshot, late: Snapshot, texts: Sequence[str]
 ) -> tuple[float, float]:
-    forward = ForwardPass(backbone, TOKENS)
+    forward = ForwardPass(backbone)
     times: dict[int, list[float]] = {early.version: [], late.version: []}
     for i in range(ROUNDS):
-        work = Work([Input(text=texts[i % len(texts)])])
+        inputs = [Input(text=texts[i % len(texts)])]
         pair = (early, late) if i % 2 else (late, early)
         for snapshot in pair:
             started = time.perf_counter()
-            forward([Slice(work, snapshot, 0, 1)])
+            work = Work(inputs, backbone.preprocess(inputs))
+            forward([Slice(work, snapshot, np.arange(1))])
             times[snapshot.version].append(time.perf_counter() - started)
     return median(times[early.version]), median(times[late.version])

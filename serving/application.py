@@ -31,7 +31,7 @@ from learner.worker import Worker
 from prompt_store import Store
 from serving.app import create_app
 from serving.auth import is_loopback
-from serving.cores import available_cores, encoder_threads
+from serving.cores import available_cores, bound_blas, encoder_threads
 from serving.ray_metrics import RayMetrics
 from serving.service import Service
 from serving.settings import Settings
@@ -59,6 +59,7 @@ class Classifier:
     async def __init__(  # type: ignore[misc]  # Serve awaits constructors
         self, settings: dict[str, Any], learner: DeploymentHandle
     ) -> None:
+        bound_blas(1)
         self._settings = Settings(**settings)
         self._learner = learner
         backbone = await asyncio.to_thread(
@@ -109,6 +110,7 @@ class Learner:
         self._broadcaster = Broadcaster()
         self._error: BaseException | None = None
         learner = self._settings.learner
+        bound_blas(learner.threads)
         self._worker = Worker(
             Store.open(self._settings.store),
             lambda: load(

@@ -1,21 +1,30 @@
 """The micro-batcher: inputs that wait together go through the backbone together.
 
 There is no waiting for company. Work that arrives while the encoder is free runs at once; what
-arrives during a pass forms the next one. Long work is taken in slices, in turn, so that a request
-of one input never waits behind all of a request of hundreds.
+arrives during a pass is there for the next. Each pass is one that the engine would make of all that
+waits, so that inputs of like length share it whoever asked: the one that holds the front of the
+queue. Work that got a share goes to the back, so that a request of one input never waits behind
+all of a request of hundreds.
+
+The encoder's thread takes its next pass itself and hands results to the event loop: it never
+waits for answers to be written.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Final
 
-from serving.forward import Result, Slice, Work, no_classes
+import numpy as np
+
+from backbones import IntArray
+from serving.forward import Result, Slice, Work
 from serving.metrics import Metrics
 from serving.problems import Problem
 from serving.room import check_room
@@ -24,6 +33,12 @@ from serving.snapshot import Snapshot
 
 Forward = Callable[[Sequence[Slice]], Sequence[Sequence[Result] | Exception]]
 """One pass: for each slice the results of its inputs, or what is wrong. Runs in a thread."""
+Passes = Callable[[IntArray], Sequence[IntArray]]
+"""Positions of the inputs of each pass that suits inputs of these lengths."""
+
+
+PLANNED: Final = 256
+"""Waiting inputs of which the next pass is chosen, from the front."""
 
 
 @dataclass(frozen=True)
@@ -36,62 +51,64 @@ class Answer:
 
 @dataclass(eq=False)
 class _Job:
-    """Work under way. The snapshot is taken with its first slice and kept to its last."""
+    """Work under way. The snapshot is taken with its first pass and kept to its last.
+
+    waiting: inputs not yet taken into a pass;  results: of the others, as they come
+    """
 
     work: Work
     answer: asyncio.Future[Answer]
+    waiting: IntArray
     snapshot: Snapshot | None = None
-    taken: int = 0
-    results: list[Result] = field(default_factory=list)
-
-    @property
-    def remaining(self) -> int:
-        return len(self.work.inputs) - self.taken
+    results: dict[int, Result] = field(default_factory=dict)
 
 
 class Batcher:
-    """Bounded queue in front of one worker thread. Used from one event loop."""
+    """Bounded queue in front of one thread that encodes. Used from one event loop."""
 
     def __init__(
         self,
         forward: Forward,
+        passes: Passes,
         current: Callable[[], Snapshot | None],
         batching: Batching,
         queue_depth: int,
         metrics: Metrics,
     ) -> None:
         self._forward = forward
+        self._passes = passes
         self._current = current
-        self._size = batching.inputs
+        self._batching = batching
         self._queue_depth = queue_depth
         self._metrics = metrics
-        self._jobs: deque[_Job] = deque()
-        self._arrived = asyncio.Event()
         self._pace = 0.0  # seconds an input takes, as last seen; 0 while unknown
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="encoder")
+        self._changed = threading.Condition()  # guards all below
+        self._jobs: deque[_Job] = deque()
+        self._waiting = 0
         self._stopping = False
-        self._loop_task: asyncio.Task[None] | None = None
+        self._thread: threading.Thread | None = None
 
     @property
     def waiting(self) -> int:
         """Inputs not yet taken into a pass."""
-        return sum(job.remaining for job in self._jobs if not job.answer.done())
+        return self._waiting
 
     def start(self) -> None:
-        """Starts taking work on the running event loop."""
-        self._loop_task = asyncio.get_running_loop().create_task(self._run(), name="batcher")
+        """Starts taking work; answers go to the running event loop."""
+        loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, args=(loop,), name="encoder", daemon=True)
+        self._thread.start()
 
     async def stop(self) -> None:
         """Refuses what waits, and returns after the pass that is running."""
-        self._stopping = True
-        while self._jobs:
-            job = self._jobs.popleft()
-            if not job.answer.done():
-                job.answer.set_exception(_shutting_down())
-        self._arrived.set()
-        if self._loop_task is not None:
-            await self._loop_task
-        await asyncio.to_thread(self._worker.shutdown)
+        with self._changed:
+            self._stopping = True
+            left = list(self._jobs)
+            self._changed.notify()
+        for job in left:
+            _fail(job, _shutting_down())
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
 
     async def submit(self, work: Work) -> Answer:
         """The answer to all inputs of the work. Cancelling this drops what is not yet in a pass.
@@ -101,15 +118,21 @@ class Batcher:
         if self._stopping:
             raise _shutting_down()
         self.check_room(len(work.inputs))
-        job = _Job(work, asyncio.get_running_loop().create_future())
-        self._jobs.append(job)
-        self._metrics.set("perennial_queue_depth", self.waiting)
-        self._arrived.set()
-        return await job.answer
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        job = _Job(work, future, np.arange(len(work.inputs)))
+        with self._changed:
+            self._jobs.append(job)
+            self._waiting += len(job.waiting)
+            self._changed.notify()
+        self._metrics.set("perennial_queue_depth", self._waiting)
+        try:
+            return await future
+        finally:
+            self._drop(job)
 
     def check_room(self, more: int) -> None:
         """Whether so many inputs more may wait. Raises Problem overloaded."""
-        waiting = self.waiting
+        waiting = self._waiting
         check_room(
             waiting,
             more,
@@ -119,51 +142,93 @@ class Batcher:
             retry_after=max(1, math.ceil(waiting * self._pace)),
         )
 
-    async def _run(self) -> None:
-        while not self._stopping:
-            await self._arrived.wait()
-            self._arrived.clear()
-            while slices := self._next_slices():
-                await self._pass([job for job, _ in slices], [one for _, one in slices])
+    def _drop(self, job: _Job) -> None:
+        """Whatever of it still waits is for nobody: it failed, or its client is gone."""
+        with self._changed:
+            if len(job.waiting):
+                self._jobs.remove(job)
+                self._waiting -= len(job.waiting)
+                job.waiting = job.waiting[:0]
 
-    def _next_slices(self) -> list[tuple[_Job, Slice]]:
-        """Up to a batch of inputs, from the front; work that is not finished goes to the back."""
-        slices: list[tuple[_Job, Slice]] = []
-        room = self._size
+    # In the encoder's thread
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        while (taken := self._take()) is not None:
+            jobs, slices = taken
+            started = time.perf_counter()
+            outcomes: Sequence[Sequence[Result] | Exception]
+            try:
+                outcomes = self._forward(slices)
+            except Exception as error:  # noqa: BLE001  each waiting request must hear of it
+                outcomes = [error] * len(slices)
+            seconds = time.perf_counter() - started
+            loop.call_soon_threadsafe(self._settle, jobs, slices, outcomes, seconds)
+
+    def _take(self) -> tuple[list[_Job], list[Slice]] | None:
+        """The next pass, as soon as something waits; None where no more is to come."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._jobs or self._stopping)
+            if self._stopping:
+                return None
+            taken = self._next_pass()
         current = self._current()
-        unfinished: list[_Job] = []
-        while room and self._jobs:
-            job = self._jobs.popleft()
-            if job.answer.done():
-                continue
+        slices = []
+        for job, index in taken:
             job.snapshot = job.snapshot or job.work.pinned or current
-            if job.snapshot is None:
-                job.answer.set_exception(no_classes())
-                continue
-            stop = job.taken + min(room, job.remaining)
-            slices.append((job, Slice(job.work, job.snapshot, job.taken, stop)))
-            room -= stop - job.taken
-            job.taken = stop
-            if job.remaining:
-                unfinished.append(job)
-        self._jobs.extend(unfinished)
-        self._metrics.set("perennial_queue_depth", self.waiting)
-        return slices
+            assert job.snapshot is not None, "nothing is asked before a version is there"
+            slices.append(Slice(job.work, job.snapshot, index))
+        return [job for job, _ in taken], slices
 
-    async def _pass(self, jobs: Sequence[_Job], slices: Sequence[Slice]) -> None:
-        started = time.perf_counter()
-        loop = asyncio.get_running_loop()
-        outcomes: Sequence[Sequence[Result] | Exception]
-        try:
-            outcomes = await loop.run_in_executor(self._worker, self._forward, slices)
-        except Exception as error:  # noqa: BLE001  each waiting request must hear of it
-            outcomes = [error] * len(slices)
-        self._record(sum(len(one) for one in slices), time.perf_counter() - started)
-        for job, outcome in zip(jobs, outcomes, strict=True):
-            _settle(job, outcome)
+    def _next_pass(self) -> list[tuple[_Job, IntArray]]:
+        """What the pass that holds the front of the queue takes of each job."""
+        jobs = list(self._jobs)
+        lengths = [job.work.read.lengths[job.waiting] for job in jobs]
+        ends = np.cumsum([len(one) for one in lengths])
+        chosen = self._first(np.concatenate(lengths)[:PLANNED])
+        shares = np.split(chosen, np.searchsorted(chosen, ends[:-1]))
+        taken: list[tuple[_Job, IntArray]] = []
+        rest: list[_Job] = []
+        for job, share, end in zip(jobs, shares, ends.tolist(), strict=True):
+            if not len(share):
+                rest.append(job)
+                continue
+            places = share - (end - len(job.waiting))
+            taken.append((job, job.waiting[places]))
+            job.waiting = np.delete(job.waiting, places)
+        self._jobs = deque(rest + [job for job, _ in taken if len(job.waiting)])
+        self._waiting -= len(chosen)
+        return taken
+
+    def _first(self, lengths: IntArray) -> IntArray:
+        """Positions, ascending, of the pass that holds position 0, within the limits."""
+        passes = self._passes(lengths)
+        chosen = np.sort(next(part for part in passes if (part == 0).any()))
+        tokens = self._batching.tokens
+        room = self._batching.inputs
+        if tokens is not None:
+            room = min(room, max(1, tokens // max(1, int(lengths[chosen].max()))))
+        return chosen[:room]
+
+    # On the event loop again
+
+    def _settle(
+        self,
+        jobs: Sequence[_Job],
+        slices: Sequence[Slice],
+        outcomes: Sequence[Sequence[Result] | Exception],
+        seconds: float,
+    ) -> None:
+        self._record(sum(len(one) for one in slices), seconds)
+        for job, one, outcome in zip(jobs, slices, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                _fail(job, outcome)
+            else:
+                job.results.update(zip(one.index.tolist(), outcome, strict=True))
+                _answer(job)
 
     def _record(self, inputs: int, seconds: float) -> None:
         self._pace = seconds / inputs
+        self._metrics.set("perennial_queue_depth", self._waiting)
         self._metrics.observe("perennial_batch_size", inputs)
         self._metrics.observe("perennial_encode_seconds", seconds)
         self._metrics.add("perennial_inputs", inputs)
@@ -173,13 +238,15 @@ def _shutting_down() -> Problem:
     return Problem("not-ready", "the server is shutting down")
 
 
-def _settle(job: _Job, outcome: Sequence[Result] | Exception) -> None:
-    if job.answer.done():
-        return
-    if isinstance(outcome, Exception):
-        job.answer.set_exception(outcome)
-        return
-    job.results.extend(outcome)
-    if len(job.results) == len(job.work.inputs):
+def _fail(job: _Job, error: Exception) -> None:
+    if not job.answer.done():
+        job.answer.set_exception(error)
+
+
+def _answer(job: _Job) -> None:
+    """To the client, once every input has its result."""
+    count = len(job.work.inputs)
+    if len(job.results) == count and not job.answer.done():
         assert job.snapshot is not None
-        job.answer.set_result(Answer(job.snapshot.version, job.results))
+        results = [job.results[index] for index in range(count)]
+        job.answer.set_result(Answer(job.snapshot.version, results))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,7 +16,6 @@ from backbones import (
     Input,
     IntArray,
     InvalidInput,
-    LayerStates,
     Prefix,
     Preprocessed,
 )
@@ -45,32 +44,31 @@ class Result(NamedTuple):
 class Work:
     """What one request asks.
 
+    read: the same inputs preprocessed
     pinned: the snapshot it names, None for the one that is current
-    read: all inputs preprocessed, None where the pass itself does that
     """
 
     inputs: Sequence[Input]
+    read: Preprocessed
     task: str | None = None
     top_k: int = 5
     pinned: Snapshot | None = None
-    read: Preprocessed | None = None
 
 
 @dataclass(frozen=True)
 class Slice:
-    """The inputs `start` to `stop` of a work, to be answered by one snapshot."""
+    """The inputs of a work at the positions `index`, to be answered by one snapshot."""
 
     work: Work
     snapshot: Snapshot
-    start: int
-    stop: int
+    index: IntArray
 
     def __len__(self) -> int:
-        return self.stop - self.start
+        return len(self.index)
 
     @property
     def inputs(self) -> Sequence[Input]:
-        return self.work.inputs[self.start : self.stop]
+        return [self.work.inputs[i] for i in self.index.tolist()]
 
 
 @dataclass(frozen=True)
@@ -96,9 +94,8 @@ class _Pairs:
 class ForwardPass:
     """The function the batcher's worker thread calls."""
 
-    def __init__(self, backbone: Backbone, tokens: int) -> None:
+    def __init__(self, backbone: Backbone) -> None:
         self._backbone = backbone
-        self._tokens = tokens
         self._nothing = Bank.stack([Prefix.empty(backbone.description)])
 
     def __call__(self, slices: Sequence[Slice]) -> Sequence[Sequence[Result] | Exception]:
@@ -118,22 +115,20 @@ class ForwardPass:
         return outcomes
 
     def _read(self, one: Slice) -> _Read:
-        if one.work.read is not None:
-            return _Read(one, one.work.read[one.start : one.stop], None)
-        try:
-            batch = self._backbone.preprocess(one.inputs)
-            pairs = self._pairs(one.inputs) if one.snapshot.content.sees_apart else None
-        except InvalidInput as error:
-            raise invalid("#/inputs", str(error)) from error
-        return _Read(one, batch, pairs)
+        batch = one.work.read.select(one.index)
+        return _Read(one, batch, self._pairs(one) if one.snapshot.content.sees_apart else None)
 
-    def _pairs(self, inputs: Sequence[Input]) -> _Pairs | None:
+    def _pairs(self, asked: Slice) -> _Pairs | None:
+        inputs = asked.inputs
         index = [i for i, one in enumerate(inputs) if one.text_pair is not None]
         if not index:
             return None
         texts = [Input(text=inputs[i].text) for i in index]
         texts += [Input(text=inputs[i].text_pair) for i in index]
-        return _Pairs(np.array(index, np.int64), self._backbone.preprocess(texts))
+        try:
+            return _Pairs(np.array(index, np.int64), self._backbone.preprocess(texts))
+        except InvalidInput as error:
+            raise invalid("#/inputs", str(error)) from error
 
     def _answer(self, reads: Sequence[_Read]) -> list[list[Result]]:
         """The results of each slice. Inputs of one view share one use of its head."""
@@ -174,7 +169,8 @@ class ForwardPass:
             if read.pairs is not None
         ]
         texts = [read.pairs.texts for read in alone if read.pairs is not None]
-        states = self._encode(banks.bank, Preprocessed.concat(whole + texts), np.concatenate(rows))
+        used = None if banks.bank is None else np.concatenate(rows)
+        states = self._backbone.encode_layers(Preprocessed.concat(whole + texts), banks.bank, used)
         count = sum(len(batch) for batch in whole)
         apart = _apart(reads, states.features[count:]) if alone else None
         first = np.concatenate(
@@ -194,14 +190,6 @@ class ForwardPass:
             places[id(snapshot)] = (rows, routers)
             rows, routers = rows + len(bank), routers + len(bank.routers)
         return _Banks(Bank.concat(banks), places)
-
-    def _encode(self, bank: Bank | None, batch: Preprocessed, rows: IntArray) -> LayerStates:
-        order, parts = [], []
-        for chosen in pieces(batch.lengths, self._tokens):
-            used = None if bank is None else rows[chosen]
-            parts.append(self._backbone.encode_layers(batch.select(chosen), bank, used))
-            order.append(chosen)
-        return LayerStates.concat(parts).select(np.argsort(np.concatenate(order)))
 
 
 @dataclass(frozen=True)
@@ -289,20 +277,6 @@ def no_classes(pending: int = 0) -> Problem:
         "no-classes",
         "this server knows no classes yet; POST labelled examples to /v1/tasks/{task}/examples",
     )
-
-
-def pieces(lengths: IntArray, tokens: int) -> Iterable[IntArray]:
-    """Positions grouped into passes of at most `tokens` tokens, padding included.
-
-    Inputs of like length go together. One that is longer than `tokens` goes alone.
-    """
-    order = np.argsort(lengths, kind="stable")
-    start = 0
-    for stop in range(1, len(order) + 1):
-        full = stop == len(order) or lengths[order[stop]] * (stop + 1 - start) > tokens
-        if full:
-            yield order[start:stop]
-            start = stop
 
 
 def best(scores: FloatArray, used: View, top_k: int) -> list[Prediction]:

@@ -22,6 +22,7 @@ from multiprocessing.connection import Connection
 from learner.config import LearnerConfig
 from learner.events import Event
 from prompt_store import Store
+from serving.cores import bound_blas
 from serving.settings import ImageOptions
 
 log = logging.getLogger(__name__)
@@ -146,6 +147,7 @@ def learn_until_stopped(
     from backbones import load  # torch takes seconds to import: not in the parent's way
     from learner.worker import Worker
 
+    bound_blas(config.threads)
     worker = Worker(
         Store.open(store),
         lambda: load(backbone, threads=config.threads, **image_options),

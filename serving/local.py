@@ -14,7 +14,7 @@ from learner.events import Event
 from learner.origin import check_backbone
 from prompt_store import Store
 from serving.app import create_app
-from serving.cores import encoder_threads
+from serving.cores import bound_blas, encoder_threads
 from serving.http_server import HttpServer, listen
 from serving.learner_process import LearnerProcess
 from serving.metrics import PrometheusMetrics
@@ -61,6 +61,7 @@ class LocalServer:
         """Raises BackboneError, StoreError, ForeignStore (it was learnt with another backbone)."""
         self.loop: asyncio.AbstractEventLoop | None = None
         store = Store.open(settings.store)
+        bound_blas(1)
         log.info("loading the backbone %s", settings.backbone)
         backbone = load_to_serve(
             settings.backbone,

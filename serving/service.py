@@ -14,7 +14,6 @@ from learner.events import Event
 from prompt_store import Manifest, Store
 from serving.auth import Access
 from serving.batcher import Answer, Batcher
-from serving.decoding import Decoder
 from serving.events import EventBus
 from serving.forward import ForwardPass, Work, check, no_classes
 from serving.history import History
@@ -22,6 +21,7 @@ from serving.learning import Learning
 from serving.limits import check_count, check_inputs
 from serving.metrics import Metrics
 from serving.pins import Pins
+from serving.preprocessing import Preprocessor
 from serving.problems import Problem, invalid
 from serving.progress import Progress
 from serving.settings import Settings
@@ -77,13 +77,14 @@ class Service:
             self.events.publish,
         )
         self.batcher = Batcher(
-            ForwardPass(backbone, settings.batching.tokens),
+            ForwardPass(backbone),
+            backbone.passes,
             lambda: self.watcher.snapshot,
             settings.batching,
             settings.limits.queue_depth,
             metrics,
         )
-        self.decoder = Decoder(backbone, settings.limits, metrics)
+        self.preprocessor = Preprocessor(backbone, settings.limits, metrics)
         self.learning = Learning(
             store, backbone.description, settings.limits, metrics, lambda: self.watcher.snapshot
         )
@@ -100,7 +101,7 @@ class Service:
         self.events.close()
         await self.watcher.stop()
         await self.batcher.stop()
-        await asyncio.to_thread(self.decoder.shutdown)
+        await asyncio.to_thread(self.preprocessor.shutdown)
         await asyncio.to_thread(self._executor.shutdown)
 
     @property
@@ -143,15 +144,14 @@ class Service:
         if snapshot is None or snapshot.is_empty:
             raise no_classes(await self.off_loop(self.learning.pending))
         check(snapshot, task)
-        read = await self._decoded(inputs)
-        return await self.batcher.submit(Work(inputs, task, top_k, pinned, read))
-
-    async def _decoded(self, inputs: Sequence[Input]) -> Preprocessed | None:
-        """Images as the backbone sees them; None for texts, which the pass itself reads."""
-        if self.backbone.description.modality == "text":
-            return None
         self.batcher.check_room(len(inputs))
-        return await self.decoder.read(inputs, "inputs/{}")
+        read = await self._read(inputs)
+        return await self.batcher.submit(Work(inputs, read, task, top_k, pinned))
+
+    async def _read(self, inputs: Sequence[Input]) -> Preprocessed:
+        if self.backbone.description.modality == "text":
+            return await self.preprocessor.texts(inputs)
+        return await self.preprocessor.images(inputs, "inputs/{}")
 
     async def _pinned(self, version: int) -> Snapshot:
         live = self.watcher.snapshot
@@ -180,7 +180,7 @@ class Service:
         await self.off_loop(self.learning.check, submission)
         if self.backbone.description.modality == "vision":
             images = [one.input for one in submission.examples]
-            await self.decoder.check(images, "examples/{}/input")
+            await self.preprocessor.check(images, "examples/{}/input")
         progress = await self.off_loop(self.learning.accept, submission)
         if progress.status == "queued" and self._wake is not None:
             self._wake()

@@ -92,11 +92,11 @@ class Batching(BaseModel):
 
     model_config = _FROZEN
 
-    inputs: int = Field(32, ge=1, description="inputs of one batch of work")
-    tokens: int = Field(
-        8_192,
+    inputs: int = Field(128, ge=1, description="inputs of one forward pass")
+    tokens: int | None = Field(
+        None,
         ge=1,
-        description="tokens of one forward pass, padding included",
+        description="tokens of one forward pass, padding included; none: what the engine does best",
     )
 
 

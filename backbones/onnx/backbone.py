@@ -16,16 +16,15 @@ from backbones.bank_cache import BankCache
 from backbones.errors import UnsupportedModel
 from backbones.inputs import Input, Preprocessed
 from backbones.layer_states import LayerStates
-from backbones.micro_batches import micro_batches
+from backbones.micro_batches import PassCost, micro_batches
 from backbones.onnx.exported import GRAPH, OUTPUTS, Exported
 from backbones.onnx.feed import BankFeed
 from backbones.prefix import Prefix
 from backbones.rows import check_choice
 
-_BUDGET: Final = 4096
-"""Padded tokens of one pass."""
-_LARGE: Final = 1024
-"""Padded tokens from which a pass gives its memory back: ONNX Runtime would keep it for ever."""
+PASS_COST: Final = PassCost(budget=1024, overhead=12)
+"""Measured with MiniLM on a CPU: passes of 2,000 tokens and more leave the caches and take a fifth
+longer a token; an empty pass would take as long as 12 tokens (docs/performance.md)."""
 
 
 class OnnxBackbone:
@@ -69,6 +68,10 @@ class OnnxBackbone:
         """Token ids or pixels, as the torch engine makes them. Raises InvalidInput."""
         return self._reader(inputs)
 
+    def passes(self, lengths: IntArray) -> list[IntArray]:
+        """Positions of the examples of each pass, cheapest together; see `Backbone`."""
+        return micro_batches(lengths, PASS_COST)
+
     def encode(
         self, batch: Preprocessed, bank: Bank | None = None, rows: Rows | None = None
     ) -> FloatArray:
@@ -84,7 +87,7 @@ class OnnxBackbone:
         feed = self._feeds.get(self._nothing if bank is None else bank)
         states = np.empty((len(batch), about.layers + 1, about.width), np.float32)
         taken = asked.copy()
-        for part in micro_batches(batch.lengths, _BUDGET):
+        for part in self.passes(batch.lengths):
             states[part], taken[part] = self._pass(batch, part, feed, asked[part])
         return LayerStates(states, taken)
 
@@ -92,7 +95,9 @@ class OnnxBackbone:
         self, batch: Preprocessed, part: IntArray, feed: BankFeed, rows: IntArray
     ) -> tuple[FloatArray, IntArray]:
         fed = {**self._reader.fed(batch, part), "rows": rows, **feed.arrays(rows)}
-        large = len(part) * int(batch.lengths[part].max()) > _LARGE
+        large = (
+            int(batch.lengths[part].max()) > PASS_COST.budget
+        )  # its memory would be kept for ever
         states, taken = self._session.run(list(OUTPUTS), fed, self._shrinking if large else None)
         return np.asarray(states), np.asarray(taken)
 

@@ -19,7 +19,7 @@ from backbones.errors import ShapeMismatch, UnsupportedModel
 from backbones.inputs import Input, Preprocessed
 from backbones.layer_states import LayerStates
 from backbones.lower import LowerStates
-from backbones.micro_batches import micro_batches
+from backbones.micro_batches import PassCost, micro_batches
 from backbones.passes.choice import RowChoice
 from backbones.passes.context import LayerContext, LayerPooling, Observation, PassContext
 from backbones.passes.device_bank import DeviceBank, layer_contexts
@@ -34,8 +34,10 @@ Storage: TypeAlias = Literal["fp32", "fp16", "bf16"]
 E = TypeVar("E", bound=Encoder)
 
 _STORAGE: Final = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-_CPU_BUDGET: Final = 4096  # padded tokens of one pass
-_GPU_BUDGET: Final = 65536
+CPU_COST: Final = PassCost(budget=4096, overhead=40)
+"""Measured with MiniLM: an empty pass would take as long as 40 tokens (docs/performance.md)."""
+GPU_COST: Final = PassCost(budget=65536, overhead=4096)
+"""Estimated: some hundred launches, in whose time a GPU reads thousands of tokens."""
 
 
 class TorchBackbone(ABC, Generic[E]):
@@ -55,7 +57,7 @@ class TorchBackbone(ABC, Generic[E]):
         self.half: Final = half
         self.encoder: Final = encoder
         self._banks: Final = BankCache(lambda bank: DeviceBank.of(bank, device))
-        self._budget: Final = _CPU_BUDGET if device.type == "cpu" else _GPU_BUDGET
+        self._cost: Final = CPU_COST if device.type == "cpu" else GPU_COST
         self._trainers: Final[dict[int, E]] = {}
         self._trainers_lock: Final = threading.Lock()
 
@@ -66,6 +68,10 @@ class TorchBackbone(ABC, Generic[E]):
     @abstractmethod
     def _collated(self, batch: Preprocessed, part: IntArray) -> Collated:
         """The examples `part` of `batch`, padded, on the device."""
+
+    def passes(self, lengths: IntArray) -> list[IntArray]:
+        """Positions of the examples of each pass, cheapest together; see `Backbone`."""
+        return micro_batches(lengths, self._cost)
 
     def encode(
         self, batch: Preprocessed, bank: Bank | None = None, rows: Rows | None = None
@@ -92,7 +98,7 @@ class TorchBackbone(ABC, Generic[E]):
 
         They carry the pooled unprompted states (B, first_prompted + 1, D), fp32, of the same pass.
         """
-        parts = micro_batches(batch.lengths, self._budget)
+        parts = self.passes(batch.lengths)
         if not parts:
             width, depth = self.description.width, self.description.first_prompted + 1
             empty = torch.zeros(0, width, dtype=_STORAGE[storage], device=self.device)
@@ -156,7 +162,7 @@ class TorchBackbone(ABC, Generic[E]):
         prefix.check(self.description)
         fixed = TensorPrefix.of(prefix, self.device)
         positions = sample_positions(lower.lengths, per_example, seed)
-        parts = micro_batches(lower.lengths, self._budget)
+        parts = self.passes(lower.lengths)
         with torch.inference_mode():
             sampled = [
                 [sampled_queries(seen, [positions[i] for i in part]) for seen in watched]
@@ -180,7 +186,7 @@ class TorchBackbone(ABC, Generic[E]):
         shape = (self.description.width,) if depth is None else (depth, self.description.width)
         found = np.empty((len(lengths), *shape), np.float32)
         with torch.inference_mode():
-            for part in micro_batches(lengths, self._budget):
+            for part in self.passes(lengths):
                 found[part] = run(part).cpu().numpy()
         return found
 

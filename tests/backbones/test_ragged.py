@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import combinations
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backbones import Preprocessed, ShapeMismatch
+from backbones import IntArray, Preprocessed, ShapeMismatch
 from backbones.lower import LowerStates
-from backbones.micro_batches import ONE_PASS, micro_batches
+from backbones.micro_batches import PassCost, micro_batches
 
 LENGTHS = st.lists(st.integers(1, 300), max_size=80).map(lambda x: np.array(x, np.int64))
 
@@ -20,28 +23,50 @@ def batch(lengths: list[int]) -> Preprocessed:
     return Preprocessed({"input_ids": ids}, np.array(lengths, np.int64))
 
 
-@given(LENGTHS, st.integers(1, 5000))
-def test_every_example_is_in_one_pass_within_the_budget(
-    lengths: np.ndarray[tuple[int], np.dtype[np.int64]], budget: int
-) -> None:
-    parts = micro_batches(lengths, budget)
+COSTS = st.builds(PassCost, budget=st.integers(1, 5000), overhead=st.integers(0, 200))
+
+
+def price(parts: list[IntArray], lengths: IntArray, cost: PassCost) -> int:
+    return sum(cost.overhead + len(part) * int(lengths[part].max()) for part in parts)
+
+
+@given(LENGTHS, COSTS)
+def test_every_example_is_in_one_pass_within_the_budget(lengths: IntArray, cost: PassCost) -> None:
+    parts = micro_batches(lengths, cost)
     everywhere = np.concatenate(parts) if parts else np.zeros(0, np.int64)
     assert sorted(everywhere.tolist()) == list(range(len(lengths)))
     for part in parts:
         assert len(part) > 0
-        assert len(part) == 1 or len(part) * int(lengths[part].max()) <= budget
+        assert len(part) == 1 or len(part) * int(lengths[part].max()) <= cost.budget
 
 
-def test_a_small_batch_is_one_pass_in_its_own_order() -> None:
-    lengths = np.array([30, 2, 7], np.int64)
-    assert ONE_PASS >= 3 * 30
-    assert [part.tolist() for part in micro_batches(lengths, 4096)] == [[0, 1, 2]]
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=9), COSTS)
+def test_no_other_split_into_like_lengths_costs_less(lengths: list[int], cost: PassCost) -> None:
+    ascending = np.sort(np.array(lengths, np.int64))
+    cheapest = min(
+        price(parts, ascending, cost)
+        for cuts in subsets(range(1, len(ascending)))
+        for parts in [np.split(np.arange(len(ascending)), cuts)]
+        if all(len(p) == 1 or len(p) * ascending[p].max() <= cost.budget for p in parts)
+    )
+    assert price(micro_batches(ascending, cost), ascending, cost) == cheapest
+
+
+@given(LENGTHS, COSTS)
+def test_what_is_one_pass_is_one_pass_alone(lengths: IntArray, cost: PassCost) -> None:
+    for part in micro_batches(lengths, cost):
+        assert len(micro_batches(lengths[part], cost)) == 1
+
+
+def subsets(items: range) -> Iterator[list[int]]:
+    for size in range(len(items) + 1):
+        yield from map(list, combinations(items, size))
 
 
 def test_one_long_text_does_not_make_all_others_long() -> None:
     lengths = np.array([10] * 100 + [256], np.int64)
-    parts = micro_batches(lengths, 4096)
-    assert sum(len(part) * int(lengths[part].max()) for part in parts) == int(lengths.sum())
+    parts = micro_batches(lengths, PassCost(budget=4096, overhead=12))
+    assert [len(part) for part in parts] == [100, 1]
 
 
 def test_examples_are_selected_in_order() -> None:

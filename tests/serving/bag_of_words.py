@@ -46,6 +46,9 @@ class BagOfWords:
         lengths = np.array([len(one) for one in words], np.int64)
         return Preprocessed({"words": words}, lengths)
 
+    def passes(self, lengths: IntArray) -> list[IntArray]:
+        return [np.arange(len(lengths))]
+
     def encode(
         self, batch: Preprocessed, bank: Bank | None = None, rows: Rows | None = None
     ) -> FloatArray:

@@ -6,12 +6,13 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import httpx
+import numpy as np
 import orjson
 import pytest
 
+from backbones import IntArray
 from prompt_store import Store
 from tests.serving.bag_of_words import HeldBagOfWords
 from tests.serving.conftest import Serve
@@ -109,6 +110,34 @@ def test_a_single_input_does_not_wait_for_all_of_a_long_request(
     assert held.sizes == [8, 2]
 
 
+class Bucketing(HeldBagOfWords):
+    """Makes passes of one length each."""
+
+    def passes(self, lengths: IntArray) -> list[IntArray]:
+        return [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
+
+
+def test_inputs_of_like_length_share_a_pass_whoever_asked(store: Store, serve: Serve) -> None:
+    held = Bucketing()
+    publish(store, held, MAIL)
+    running = serve(store, held)
+    held.hold()
+    with ThreadPoolExecutor(3) as threads:
+        first = threads.submit(running.client.post, CLASSIFY, json={"inputs": "a"})
+        held.wait_for_pass()
+        mixed = threads.submit(running.client.post, CLASSIFY, json={"inputs": ["a b", "c", "d e"]})
+        _until(running, lambda: running.service.batcher.waiting == 3)
+        short = threads.submit(running.client.post, CLASSIFY, json={"inputs": ["f", "g h"]})
+        _until(running, lambda: running.service.batcher.waiting == 5)
+        held.release()
+        assert len(first.result().json()["results"]) == 1
+        together = mixed.result().json()["results"] + short.result().json()["results"]
+    assert held.sizes == [1, 3, 2]  # all pairs of words, then the single words
+    for text, result in zip(("a b", "c", "d e", "f", "g h"), together, strict=True):
+        (alone,) = running.client.post(CLASSIFY, json={"inputs": text}).json()["results"]
+        assert result["predictions"] == alone["predictions"]
+
+
 def test_clients_that_leave_take_their_inputs_with_them(
     busy: Running, held: HeldBagOfWords
 ) -> None:
@@ -148,11 +177,11 @@ def test_an_input_that_cannot_be_read_fails_alone(busy: Running, held: HeldBagOf
     with ThreadPoolExecutor(3) as threads:
         first = threads.submit(_ask, busy)
         held.wait_for_pass()
-        others: list[Any] = [threads.submit(_ask, busy), threads.submit(blank)]
-        _until(busy, lambda: batcher.waiting == 2)
+        beside = threads.submit(_ask, busy)
+        _until(busy, lambda: batcher.waiting == 1)
+        check(blank(), "invalid-content")  # before it waits for anything
         held.release()
-        assert first.result().status_code == others[0].result().status_code == 200
-        check(others[1].result(), "invalid-content")
+        assert first.result().status_code == beside.result().status_code == 200
 
 
 def test_stopping_answers_those_who_wait(busy: Running, held: HeldBagOfWords) -> None:

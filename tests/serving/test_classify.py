@@ -13,7 +13,7 @@ from learner.domain import ALL
 from learner.heads.novelty import Novelty, fit_novelty
 from learner.statistics import ClassStatistics
 from prompt_store import Kind, Store
-from serving.forward import best, pieces
+from serving.forward import best
 from serving.snapshot import View
 from tests.serving.bag_of_words import BagOfWords
 from tests.serving.conftest import Serve
@@ -162,14 +162,6 @@ def test_many_texts_are_answered_in_their_order(
     sent = [known[(7 * index) % len(known)] for index in range(100)]
     answer = client.post("/v1/classify", json={"inputs": [text for text, _ in sent]}).json()
     assert [_top(answer, index) for index in range(100)] == [expected for _, expected in sent]
-
-
-def test_passes_stay_within_the_token_budget_and_cover_everything() -> None:
-    lengths = np.array([3, 50, 4, 3, 9, 120, 1])
-    found = list(pieces(lengths, 20))
-    assert sorted(np.concatenate(found).tolist()) == list(range(7))
-    for chosen in found:
-        assert len(chosen) == 1 or lengths[chosen].max() * len(chosen) <= 20
 
 
 def test_equal_scores_keep_the_order_of_the_classes(backbone: BagOfWords) -> None:

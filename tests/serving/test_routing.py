@@ -160,12 +160,13 @@ def test_named_unnamed_and_pinned_in_one_pass_equal_each_alone(
     loader = SnapshotLoader(store, backbone)
     snapshots: list[Snapshot] = [loader.load(one.version) for one in published]
     inputs = [Input(text=t) for t in ("so angry", "the parcel is late", "what a lovely day")]
+    read = backbone.preprocess(inputs)
     slices = [
-        Slice(Work(inputs, task=task, pinned=snapshot), snapshot, 0, len(inputs))
+        Slice(Work(inputs, read, task=task, pinned=snapshot), snapshot, np.arange(len(inputs)))
         for snapshot in snapshots
         for task in (None, *snapshot.tasks)
     ]
-    forward = ForwardPass(backbone, 10_000)
+    forward = ForwardPass(backbone)
     together = forward(slices)
     for one, results in zip(slices, together, strict=True):
         (alone,) = forward([one])

@@ -14,7 +14,6 @@ from backbones.bank import Bank, TokenBank
 from backbones.description import Description
 from backbones.errors import InvalidInput, ShapeMismatch, UnsupportedModel
 from backbones.inputs import Input, Preprocessed
-from backbones.micro_batches import micro_batches
 from backbones.passes.choice import RowChoice
 from backbones.passes.context import LayerPooling, PassContext
 from backbones.rows import check_rows
@@ -74,9 +73,9 @@ class T5Backbone(TorchTextBackbone):
         seen = self._seen_under(batch, bank, rows)
         found = np.empty((len(batch), len(labels)), np.float32)
         # As many tokens as the budget allows, and not more inputs than the decoder can take.
-        least = -(-self._budget // self._decoder.most_inputs)
+        least = -(-self._cost.budget // self._decoder.most_inputs)
         with torch.inference_mode():
-            for part in micro_batches(np.maximum(batch.lengths, least), self._budget):
+            for part in self.passes(np.maximum(batch.lengths, least)):
                 states, mask = seen(part)
                 scores = self._decoder.log_probabilities(states, mask, asked)
                 found[part] = scores.cpu().numpy()

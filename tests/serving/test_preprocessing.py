@@ -1,4 +1,4 @@
-"""The decoder: few images at once, nobody starved, nothing decoded for those who have gone."""
+"""The preprocessor: few images at once, nobody starved, nothing decoded for those who have gone."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from backbones import Input, Preprocessed
-from serving.decoding import THREADS, Decoder
 from serving.metrics import PrometheusMetrics
+from serving.preprocessing import THREADS, Preprocessor
 from serving.problems import Problem
 from serving.settings import Limits
 from tests.serving.bag_of_words import BagOfWords
@@ -55,12 +55,12 @@ def eyes() -> HeldEyes:
 
 
 @pytest_asyncio.fixture
-async def decoder(eyes: HeldEyes) -> AsyncIterator[Decoder]:
-    decoder = Decoder(eyes, Limits(queue_depth=10), PrometheusMetrics())
-    yield decoder
+async def preprocessor(eyes: HeldEyes) -> AsyncIterator[Preprocessor]:
+    preprocessor = Preprocessor(eyes, Limits(queue_depth=10), PrometheusMetrics())
+    yield preprocessor
     for _ in range(100):
         eyes.free.release()
-    await asyncio.to_thread(decoder.shutdown)
+    await asyncio.to_thread(preprocessor.shutdown)
 
 
 def _images(*names: bytes) -> list[Input]:
@@ -69,10 +69,10 @@ def _images(*names: bytes) -> list[Input]:
 
 
 async def test_no_more_images_are_open_than_there_are_threads(
-    decoder: Decoder, eyes: HeldEyes
+    preprocessor: Preprocessor, eyes: HeldEyes
 ) -> None:
     reading = [
-        asyncio.create_task(decoder.read(_images(b"a", b"bb", b"ccc"), "inputs/{}"))
+        asyncio.create_task(preprocessor.images(_images(b"a", b"bb", b"ccc"), "inputs/{}"))
         for _ in range(3)
     ]
     await eyes.until_seen(THREADS)
@@ -85,11 +85,11 @@ async def test_no_more_images_are_open_than_there_are_threads(
 
 
 async def test_one_image_does_not_wait_for_all_of_a_large_request(
-    decoder: Decoder, eyes: HeldEyes
+    preprocessor: Preprocessor, eyes: HeldEyes
 ) -> None:
-    large = asyncio.create_task(decoder.check(_images(*[b"large"] * 9), "examples/{}/input"))
+    large = asyncio.create_task(preprocessor.check(_images(*[b"large"] * 9), "examples/{}/input"))
     await eyes.until_seen(THREADS)
-    small = asyncio.create_task(decoder.read(_images(b"small"), "inputs/{}"))
+    small = asyncio.create_task(preprocessor.images(_images(b"small"), "inputs/{}"))
     await asyncio.sleep(0)
     for _ in range(THREADS + 1):
         eyes.free.release()
@@ -101,39 +101,43 @@ async def test_one_image_does_not_wait_for_all_of_a_large_request(
     await large
 
 
-async def test_who_has_gone_gets_nothing_decoded(decoder: Decoder, eyes: HeldEyes) -> None:
-    gone = asyncio.create_task(decoder.read(_images(*[b"gone"] * 9), "inputs/{}"))
+async def test_who_has_gone_gets_nothing_decoded(
+    preprocessor: Preprocessor, eyes: HeldEyes
+) -> None:
+    gone = asyncio.create_task(preprocessor.images(_images(*[b"gone"] * 9), "inputs/{}"))
     await eyes.until_seen(THREADS)
     gone.cancel()
     with pytest.raises(asyncio.CancelledError):
         await gone
     for _ in range(20):
         eyes.free.release()
-    await decoder.read(_images(b"here"), "inputs/{}")
+    await preprocessor.images(_images(b"here"), "inputs/{}")
     assert eyes.seen == [b"gone"] * THREADS + [b"here"]
 
 
-async def test_beyond_its_bound_it_refuses(decoder: Decoder, eyes: HeldEyes) -> None:
-    first = asyncio.create_task(decoder.read(_images(*[b"a"] * 20), "inputs/{}"))  # alone: taken
+async def test_beyond_its_bound_it_refuses(preprocessor: Preprocessor, eyes: HeldEyes) -> None:
+    first = asyncio.create_task(
+        preprocessor.images(_images(*[b"a"] * 20), "inputs/{}")
+    )  # alone: taken
     await eyes.until_seen(THREADS)
     with pytest.raises(Problem, match="20 images wait") as refused:
-        await decoder.read(_images(b"b"), "inputs/{}")
+        await preprocessor.images(_images(b"b"), "inputs/{}")
     assert (refused.value.slug, refused.value.status_code) == ("overloaded", 429)
     for _ in range(21):
         eyes.free.release()
     await first
-    await decoder.read(_images(b"b"), "inputs/{}")
+    await preprocessor.images(_images(b"b"), "inputs/{}")
 
 
 async def test_a_bomb_is_refused_before_the_backbone_sees_it(
-    decoder: Decoder, eyes: HeldEyes
+    preprocessor: Preprocessor, eyes: HeldEyes
 ) -> None:
     eyes.free.release()
     with pytest.raises(Problem, match="far too many pixels; at most 32000000"):
-        await decoder.read([Input(image=declaring(60_000, 60_000))], "inputs/{}")
+        await preprocessor.images([Input(image=declaring(60_000, 60_000))], "inputs/{}")
     bomb = Input(image=declaring(9_000, 9_000))
     with pytest.raises(Problem, match="9000 x 9000 pixels; at most 32000000") as refused:
-        await decoder.read([*_images(b"a"), bomb], "inputs/{}")
+        await preprocessor.images([*_images(b"a"), bomb], "inputs/{}")
     assert refused.value.extra["errors"][0]["pointer"] == "#/inputs/1"
     assert eyes.seen == [b"a"]
 
@@ -143,7 +147,7 @@ async def test_what_nobody_foresaw_is_not_swallowed(eyes: HeldEyes) -> None:
         def preprocess(self, inputs: Sequence[Input]) -> Preprocessed:
             raise RuntimeError("a bug")
 
-    decoder = Decoder(Breaking(), Limits(), PrometheusMetrics())
+    preprocessor = Preprocessor(Breaking(), Limits(), PrometheusMetrics())
     with pytest.raises(RuntimeError, match="a bug"):
-        await decoder.read(_images(b"a", b"b", b"c"), "inputs/{}")
-    decoder.shutdown()
+        await preprocessor.images(_images(b"a", b"b", b"c"), "inputs/{}")
+    preprocessor.shutdown()
