@@ -48,7 +48,8 @@ def run(settings: Settings, announce: Callable[[str], None] | None = None) -> No
     server.learner.start()
     try:
         http = HttpServer(config, closing=server.service.events.close)
-        asyncio.run(_serve(server, http, listener, announce or _ignore))
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            runner.run(_serve(server, http, listener, announce or _ignore))
     finally:
         server.learner.stop()
         listener.close()
