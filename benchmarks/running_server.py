@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-START_SECONDS = 180
+START_SECONDS = 400
 STOP_SECONDS = 60
 CLASSIFIER = "ServeReplica:perennial:Classifier"
 
@@ -32,10 +32,19 @@ class RunningServer:
     url: str
     process: subprocess.Popen[bytes]
 
+    def processes(self) -> list[psutil.Process]:
+        """Its own and all that it has started."""
+        process = psutil.Process(self.process.pid)
+        return [process, *process.children(recursive=True)]
+
+    def cpu_seconds(self) -> float:
+        """Of all its processes so far; ended ones count with their parent."""
+        times = [process.cpu_times() for process in self.processes()]
+        return float(sum(t.user + t.system + t.children_user + t.children_system for t in times))
+
     def replica_pids(self) -> list[int]:
         """Processes of `Classifier` replicas (Ray only), found among the server's descendants."""
-        descendants = psutil.Process(self.process.pid).children(recursive=True)
-        return [p.pid for p in descendants if _is_classifier(p)]
+        return [p.pid for p in self.processes() if _is_classifier(p)]
 
 
 @contextmanager
@@ -44,13 +53,26 @@ def running_server(arguments: Sequence[str], log_path: Path) -> Iterator[Running
     port = free_port()
     command = [sys.executable, "-m", "perennial", "serve", "--port", str(port), *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+    with running(command, port, environment, log_path) as server:
+        yield server
+
+
+@contextmanager
+def running(
+    command: Sequence[str],
+    port: int,
+    environment: Mapping[str, str],
+    log_path: Path,
+    ready: str = "/health/ready",
+) -> Iterator[RunningServer]:
+    """A server that `command` starts on `port`, once `ready` is answered. Raises NotStarted."""
     with log_path.open("wb") as log:
         process = subprocess.Popen(
             command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
         )
         server = RunningServer(f"http://127.0.0.1:{port}", process)
         try:
-            _wait_until_ready(server, log_path)
+            _wait_until_ready(server, ready, log_path)
             yield server
         finally:
             _stop(process)
@@ -63,11 +85,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_until_ready(server: RunningServer, log_path: Path) -> None:
+def _wait_until_ready(server: RunningServer, ready: str, log_path: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.process.poll() is None:
         try:
-            if httpx.get(f"{server.url}/health/ready", timeout=2).status_code == 200:
+            if httpx.get(server.url + ready, timeout=2).status_code == 200:
                 return
         except httpx.TransportError:
             pass

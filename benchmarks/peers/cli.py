@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from benchmarks.peers.cache_option import cache_option
 from benchmarks.peers.peer import PEERS
 
 
@@ -31,13 +32,7 @@ from benchmarks.peers.peer import PEERS
 @click.option(
     "--backbone", default="minilm", show_default=True, help="A sentence encoder all can load."
 )
-@click.option(
-    "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path.home() / ".cache" / "perennial" / "peers",
-    show_default=True,
-    help="Environments (about 1.5 GB each) and finished runs; what is there is not done again.",
-)
+@cache_option
 @click.option(
     "--json",
     "json_path",

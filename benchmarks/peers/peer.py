@@ -10,7 +10,7 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Peer:
-    """A system that `script` puts through the examination.
+    """A system that `script` puts through the examination, or serves.
 
     requirements: what its own environment holds, pinned; None: it runs in this one.
     """
@@ -20,10 +20,10 @@ class Peer:
     requirements: Path | None
 
     @classmethod
-    def in_folder(cls, name: str, folder: Path) -> Peer:
-        """The peer whose `run.py`, and perhaps `requirements.txt`, lie in `folder`."""
+    def in_folder(cls, name: str, folder: Path, script: str = "run.py") -> Peer:
+        """The peer whose `script`, and perhaps `requirements.txt`, lie in `folder`."""
         requirements = folder / "requirements.txt"
-        return cls(name, folder / "run.py", requirements if requirements.exists() else None)
+        return cls(name, folder / script, requirements if requirements.exists() else None)
 
 
 PEERS = {
@@ -34,3 +34,14 @@ PEERS = {
         "setfit": "setfit",
     }.items()
 }
+"""Systems that learn: `perennial bench peers`."""
+
+SERVING_PEERS = {
+    name: Peer.in_folder(name, FOLDER / folder, "serve.py")
+    for name, folder in {
+        "fastapi-transformers": "fastapi_transformers",
+        "litserve": "litserve",
+        "adaptive-classifier": "adaptive_classifier",
+    }.items()
+}
+"""Systems that serve: `perennial bench load --peers`."""

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmarks.peers.cache_option import cache_option
 from benchmarks.runtime_option import runtime_option
+
+if TYPE_CHECKING:
+    from benchmarks.throughput.plan import Plan
+
+Report = tuple[str, dict[str, Any]]
+"""What is printed, and the same for `--json`."""
 
 
 @click.command("load")
@@ -38,15 +45,43 @@ from benchmarks.runtime_option import runtime_option
     help="Of each phase.",
 )
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True)
+@click.option(
+    "--peers",
+    is_flag=True,
+    help="In turn with other servers instead: FastAPI and transformers, LitServe, "
+    "adaptive-classifier.",
+)
+@cache_option
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path))
-def load(json_path: Path | None, **asked: Any) -> None:
+def load(peers: bool, cache: Path, json_path: Path | None, **asked: Any) -> None:
     """Load a server, in turn with a bare loop of its engine on the same cores."""
     import orjson
 
-    from benchmarks.throughput.report import markdown
-    from benchmarks.throughput.run import Plan, run_load
+    from benchmarks.throughput.plan import Plan
 
-    result = run_load(Plan(**asked), lambda text: click.echo(text, err=True))
-    click.echo(markdown(result))
+    plan = Plan(**asked)
+    table, content = _beside_peers(plan, cache) if peers else _beside_bare(plan)
+    click.echo(table)
     if json_path is not None:
-        json_path.write_bytes(orjson.dumps(result.as_json(), option=orjson.OPT_INDENT_2))
+        json_path.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+
+
+def _beside_bare(plan: Plan) -> Report:
+    from benchmarks.throughput.report import markdown
+    from benchmarks.throughput.run import run_load
+
+    result = run_load(plan, _say)
+    return markdown(result), result.as_json()
+
+
+def _beside_peers(plan: Plan, cache: Path) -> Report:
+    from benchmarks.peers.peer import SERVING_PEERS
+    from benchmarks.throughput.comparison import run_comparison
+    from benchmarks.throughput.comparison_table import markdown
+
+    result = run_comparison(plan, list(SERVING_PEERS.values()), cache, _say)
+    return markdown(result), result.as_json()
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)

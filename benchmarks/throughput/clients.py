@@ -14,10 +14,10 @@ from typing import Final
 
 import aiohttp
 import numpy as np
-import orjson
 from hdrh.histogram import HdrHistogram
 
-CLASSIFY: Final = "/v1/classify"
+from benchmarks.throughput.form import CLASSIFY, Form
+
 OVERLOADED: Final = 429
 _LONGEST_MICROSECONDS: Final = 60_000_000
 _DIGITS: Final = 3
@@ -61,13 +61,19 @@ class Outcome:
 
 
 async def closed_loop(
-    url: str, texts: Sequence[str], *, clients: int, inputs: int, seconds: float
+    url: str,
+    texts: Sequence[str],
+    *,
+    clients: int,
+    inputs: int,
+    seconds: float,
+    form: Form = CLASSIFY,
 ) -> Outcome:
     """`clients` clients, each of which asks again as soon as it is answered.
 
     inputs: texts of a request;  seconds: after which nobody asks again
     """
-    outcome, bodies = Outcome(), _bodies(texts, inputs)
+    outcome, bodies = Outcome(), _bodies(texts, inputs, form)
     async with _session(clients) as http:
         started = time.perf_counter()
 
@@ -75,7 +81,7 @@ async def closed_loop(
             turn = number
             while time.perf_counter() - started < seconds:
                 due = time.perf_counter()
-                await _ask(http, url, bodies[turn % len(bodies)], inputs, due, outcome)
+                await _ask(http, url + form.path, bodies[turn % len(bodies)], inputs, due, outcome)
                 turn += clients
 
         await asyncio.gather(*(client(number) for number in range(clients)))
@@ -90,19 +96,35 @@ async def open_loop(
 
     A request's latency counts from the moment it was due, so a server that stalls cannot hide it.
     """
-    outcome, bodies = Outcome(), _bodies(texts, 1)
+    outcome, bodies = Outcome(), _bodies(texts, 1, CLASSIFY)
     draw = np.random.default_rng(seed)
+    address = url + CLASSIFY.path
     due = np.cumsum(draw.exponential(1 / rate, size=max(1, round(rate * seconds))))
     async with _session(0) as http:
         started = time.perf_counter()
         asked = []
         for number, moment in enumerate(due.tolist()):
             await asyncio.sleep(max(0.0, started + moment - time.perf_counter()))
-            body = bodies[number % len(bodies)]
-            asked.append(asyncio.create_task(_ask(http, url, body, 1, started + moment, outcome)))
+            body, since = bodies[number % len(bodies)], started + moment
+            asked.append(asyncio.create_task(_ask(http, address, body, 1, since, outcome)))
         await asyncio.gather(*asked)
         outcome.seconds = time.perf_counter() - started
     return outcome
+
+
+async def answers(url: str, texts: Sequence[str], *, clients: int, form: Form) -> list[str]:
+    """The label of every text, each a request; "" where it failed. clients: requests at once"""
+    async with _session(clients) as http:
+
+        async def ask(text: str) -> str:
+            body = form.body([text])
+            try:
+                async with http.post(url + form.path, data=body, raise_for_status=True) as response:
+                    return form.labels(await response.read())[0]
+            except (aiohttp.ClientError, TimeoutError):
+                return ""
+
+        return await asyncio.gather(*map(ask, texts))
 
 
 def _session(connections: int) -> aiohttp.ClientSession:
@@ -111,18 +133,23 @@ def _session(connections: int) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT, headers=_HEADERS)
 
 
-def _bodies(texts: Sequence[str], inputs: int) -> list[bytes]:
+def _bodies(texts: Sequence[str], inputs: int, form: Form) -> list[bytes]:
     """Requests of `inputs` texts each that together hold every text."""
     starts = range(0, len(texts), inputs)
     rows = [[texts[(i + k) % len(texts)] for k in range(inputs)] for i in starts]
-    return [orjson.dumps({"inputs": row, "top_k": 1}) for row in rows]
+    return [form.body(row) for row in rows]
 
 
 async def _ask(
-    http: aiohttp.ClientSession, url: str, body: bytes, inputs: int, due: float, outcome: Outcome
+    http: aiohttp.ClientSession,
+    address: str,
+    body: bytes,
+    inputs: int,
+    due: float,
+    outcome: Outcome,
 ) -> None:
     try:
-        async with http.post(url + CLASSIFY, data=body) as response:
+        async with http.post(address, data=body) as response:
             await response.read()
             status = response.status
     except (aiohttp.ClientError, TimeoutError) as error:

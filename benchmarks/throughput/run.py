@@ -11,38 +11,17 @@ from statistics import median
 from typing import Any, Final
 
 from backbones import Backbone, load_to_serve
-from backbones.engines import Runtime
-from benchmarks.lessons import lessons
 from benchmarks.running_server import running_server
-from benchmarks.streams import Dataset, StreamTask
 from benchmarks.taught import teach
 from benchmarks.throughput.bare import bare_loop, best_size
 from benchmarks.throughput.clients import Outcome, closed_loop, open_loop
-
-Say = Callable[[str], None]
+from benchmarks.throughput.plan import Plan, Say
 
 BULK: Final = 256
 """Texts of a bulk request."""
 BULK_CLIENTS: Final = 4
 SHARES: Final = (0.25, 0.5, 0.8, 2.0)
 """Of the measured capacity: the rates of the open loop. The last one is an overload."""
-_SHOTS: Final = 16
-_TASKS: Final = 10
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is measured. seconds: of each phase;  clients: that send single texts"""
-
-    data: Path | None
-    backbone: str
-    runtime: Runtime
-    engine: str
-    replicas: int
-    threads: int
-    clients: int
-    seconds: float
-    rounds: int
 
 
 @dataclass(frozen=True)
@@ -90,29 +69,14 @@ class LoadResult:
 def run_load(plan: Plan, say: Say) -> LoadResult:
     """Learn, serve, and load the server in turn with the bare engine."""
     backbone = load_to_serve(plan.backbone, runtime=plan.runtime, threads=plan.threads)
-    tasks = _tasks(plan.data)
+    tasks = plan.tasks()
     texts = [one.text for task in tasks for one in task.test]
     with tempfile.TemporaryDirectory(prefix="perennial-bench-") as folder:
         say(f"learning {len(tasks)} tasks")
         teach(Path(folder, "store"), plan.backbone, tasks)
         say(f"starting a server, engine {plan.engine}")
-        with running_server(_arguments(plan, folder), Path(folder, "log")) as server:
+        with running_server(plan.arguments(Path(folder, "store")), Path(folder, "log")) as server:
             return _loaded(plan, server.url, backbone, texts, say)
-
-
-def _tasks(data: Path | None) -> Sequence[StreamTask]:
-    if data is None:
-        return [lesson.as_task() for lesson in lessons()]
-    return Dataset.load(data).stream(tasks=_TASKS, shots=_SHOTS, seed=0).tasks
-
-
-def _arguments(plan: Plan, folder: str) -> list[str]:
-    several = ["--replicas", str(plan.replicas)] if plan.engine == "ray" else []
-    return [
-        *("--engine", plan.engine, *several, "--store", str(Path(folder, "store"))),
-        *("--backbone", plan.backbone, "--runtime", plan.runtime, "--threads", str(plan.threads)),
-        *("--learner-method", "frozen"),
-    ]
 
 
 def _loaded(plan: Plan, url: str, backbone: Backbone, texts: Sequence[str], say: Say) -> LoadResult:

@@ -13,7 +13,7 @@ from benchmarks.peers import examination
 from benchmarks.peers.environment import InstallFailed, install, variables
 from benchmarks.peers.exchange import PeerFailed, run, stream_content
 from benchmarks.peers.pace import Pace, percentiles
-from benchmarks.peers.peer import PEERS, Peer
+from benchmarks.peers.peer import PEERS, SERVING_PEERS, Peer
 from benchmarks.peers.row import PeerRow
 from benchmarks.peers.table import HEADINGS, markdown
 from benchmarks.streams import Example, Stream, StreamTask
@@ -104,9 +104,8 @@ def test_a_failed_installation_says_why(tmp_path: Path) -> None:
         install(peer, tmp_path, lambda text: None)
 
 
-@pytest.mark.parametrize("name", PEERS)
-def test_every_peer_has_its_script_and_exact_versions(name: str) -> None:
-    peer = PEERS[name]
+@pytest.mark.parametrize("peer", [*PEERS.values(), *SERVING_PEERS.values()])
+def test_every_peer_has_its_script_and_exact_versions(peer: Peer) -> None:
     compile(peer.script.read_text(), str(peer.script), "exec")
     if peer.requirements is not None:
         lines = peer.requirements.read_text().splitlines()

@@ -38,10 +38,10 @@ def test_a_server_is_loaded_in_turn_with_the_bare_engine(tmp_path: Path) -> None
 
 
 @asynccontextmanager
-async def serving(handler: Handler) -> AsyncIterator[str]:
-    """The address of a server on a free port that answers by `handler`."""
+async def serving(handler: Handler, path: str = "/v1/classify") -> AsyncIterator[str]:
+    """The address of a server on a free port that answers `path` by `handler`."""
     app = web.Application()
-    app.router.add_post("/v1/classify", handler)
+    app.router.add_post(path, handler)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

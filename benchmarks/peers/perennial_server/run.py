@@ -9,8 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from benchmarks.peers.examination import BYTES_OF_KIB, Task, main
 from benchmarks.running_server import running_server
 from perennial.client import Client
@@ -26,11 +24,10 @@ class PerennialServer:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="perennial-bench-")))
         self._arguments = ["--backbone", content["model"], "--threads", "1"]
         self._arguments += ["--learner-seed", str(content["seed"])]
-        server = stack.enter_context(
+        self._server = stack.enter_context(
             running_server([*self._arguments, "--store", str(folder / "store")], folder / "log")
         )
-        self._process = psutil.Process(server.process.pid)
-        self._client = stack.enter_context(Client(server.url))
+        self._client = stack.enter_context(Client(self._server.url))
 
     def learn(self, task: Task) -> None:
         """One batch; until its prompts are decided, not only until its labels are usable."""
@@ -51,13 +48,12 @@ class PerennialServer:
         return self.predict([text])[0]
 
     def cpu_seconds(self) -> float:
-        """Of the server and its learner; ended processes count with their parent."""
-        times = [process.cpu_times() for process in self._processes()]
-        return float(sum(t.user + t.system + t.children_user + t.children_system for t in times))
+        """Of the server and its learner."""
+        return self._server.cpu_seconds()
 
     def peak_bytes(self) -> int:
         """Of the server and its learner."""
-        return sum(_peak(process.pid) for process in self._processes())
+        return sum(_peak(process.pid) for process in self._server.processes())
 
     def about(self) -> dict[str, Any]:
         """Versions and flags."""
@@ -65,9 +61,6 @@ class PerennialServer:
             "versions": {name: version(name) for name in PACKAGES},
             "settings": {"flags": " ".join(self._arguments), "otherwise": "default"},
         }
-
-    def _processes(self) -> list[psutil.Process]:
-        return [self._process, *self._process.children(recursive=True)]
 
 
 def _peak(pid: int) -> int:
