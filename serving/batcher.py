@@ -4,7 +4,7 @@ There is no waiting for company. Work that arrives while the encoder is free run
 arrives during a pass is there for the next. Each pass is one that the engine would make of all that
 waits, so that inputs of like length share it whoever asked: the one that holds the front of the
 queue. Work that got a share goes to the back, so that a request of one input never waits behind
-all of a request of hundreds.
+all of a request of hundreds; and patient work, the lines of streams, stands behind all other.
 
 The encoder's thread takes its next pass itself and hands results to the event loop: it never
 waits for answers to be written.
@@ -181,7 +181,7 @@ class Batcher:
 
     def _next_pass(self) -> list[tuple[_Job, IntArray]]:
         """What the pass that holds the front of the queue takes of each job."""
-        jobs = list(self._jobs)
+        jobs = sorted(self._jobs, key=lambda job: job.work.patient)
         lengths = [job.work.read.lengths[job.waiting] for job in jobs]
         ends = np.cumsum([len(one) for one in lengths])
         chosen = self._first(np.concatenate(lengths)[:PLANNED])

@@ -1,7 +1,7 @@
-"""The forms a request may have: JSON, the bytes of one image, a form with image files.
+"""The forms a request may have: JSON, the bytes of one image, a form with image files, lines.
 
 Whatever the form, errors point into the JSON that would say the same: `#/inputs/2` is the third
-file.
+file, and `#/inputs/0` what stands in a line.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from starlette.requests import ClientDisconnect
 from backbones import Input
 from serving.images import check_declared
 from serving.limits import check_image_bytes
-from serving.media_types import ACCEPTED, known_media_type
+from serving.media_types import ACCEPTED, LINES, known_media_type, media_type_sent
 from serving.multipart import FilePart, Form, FormLimits, read_form
-from serving.problems import Problem, invalid
+from serving.problems import Problem, invalid, problem_with
 from serving.schemas.batches import ExamplesRequest, FormLabels
-from serving.schemas.classify import ClassifyOptions, ClassifyRequest
+from serving.schemas.classify import ClassifyOptions, ClassifyRequest, LineRequest
+from serving.schemas.inputs import LineBody
 from serving.settings import Limits
 from serving.submission import Labelled
 
@@ -47,7 +48,7 @@ class Question:
 
 async def read_question(request: Request, limits: Limits) -> Question:
     """The body of a classify request. Raises Problem, RequestValidationError."""
-    media_type = _media_type(request)
+    media_type = media_type_sent(request.headers)
     if _is_json(media_type):
         _no_options_beside_json(request)
         body = await _json(request, ClassifyRequest)
@@ -61,12 +62,31 @@ async def read_question(request: Request, limits: Limits) -> Question:
         data = await _one_image(request, limits)
         check_declared(data, known_media_type(media_type), "#/inputs/0")
         return Question((Input(image=data),), options)
-    raise _unsupported(media_type, f"{JSON}, {ACCEPTED} (one image), or {FORM} (image files)")
+    raise _unsupported(
+        media_type,
+        f"{JSON}, {ACCEPTED} (one image), {FORM} (image files), or {LINES[0]} (an input a line)",
+    )
+
+
+def read_line_options(request: Request) -> ClassifyOptions | None:
+    """What is asked of all lines of a stream; None where the body is none.
+
+    Raises Problem, RequestValidationError.
+    """
+    return _options(request, ()) if media_type_sent(request.headers) in LINES else None
+
+
+def read_line(raw: bytes) -> LineBody:
+    """What stands in a line of a stream. Raises Problem."""
+    try:
+        return _validated(LineRequest, {"inputs": [_parsed(raw)]}).inputs[0]
+    except RequestValidationError as error:
+        raise problem_with(error) from error
 
 
 async def read_examples(request: Request, limits: Limits) -> tuple[Labelled, ...]:
     """The body of a batch of examples. Raises Problem, RequestValidationError."""
-    media_type = _media_type(request)
+    media_type = media_type_sent(request.headers)
     if _is_json(media_type):
         body = await _json(request, ExamplesRequest)
         return tuple(one.to_labelled() for one in body.examples)
@@ -80,10 +100,6 @@ async def read_examples(request: Request, limits: Limits) -> tuple[Labelled, ...
             for image, one in zip(images, labels.examples, strict=True)
         )
     raise _unsupported(media_type, f"{JSON}, or {FORM} (image files and their labels)")
-
-
-def _media_type(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _is_json(media_type: str) -> bool:
@@ -105,14 +121,18 @@ async def _json(request: Request, shape: type[S]) -> S:
     if not raw:
         missing = {"type": "missing", "loc": ("body",), "msg": "Field required"}
         raise RequestValidationError([missing])
+    return _validated(shape, _parsed(raw))
+
+
+def _parsed(raw: bytes) -> Any:
+    """Raises Problem, RequestValidationError."""
     try:
-        value = json.loads(raw)
+        return json.loads(raw)
     except json.JSONDecodeError as error:
         broken = {"type": "json_invalid", "loc": ("body", error.pos), "msg": "JSON decode error"}
         raise RequestValidationError([{**broken, "ctx": {"error": error.msg}}]) from error
     except (ValueError, RecursionError) as error:
-        raise Problem("malformed-request", f"the body is not JSON: {error}") from error
-    return _validated(shape, value)
+        raise Problem("malformed-request", f"this is not JSON: {error}") from error
 
 
 def _validated(shape: type[S], value: Any, parameters: Iterable[str] = ()) -> S:

@@ -46,6 +46,7 @@ class Work:
 
     read: the same inputs preprocessed
     pinned: the snapshot it names, None for the one that is current
+    patient: whether other work goes first
     """
 
     inputs: Sequence[Input]
@@ -53,6 +54,7 @@ class Work:
     task: str | None = None
     top_k: int = 5
     pinned: Snapshot | None = None
+    patient: bool = False
 
 
 @dataclass(frozen=True)

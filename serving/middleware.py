@@ -1,7 +1,7 @@
 """What every request goes through before it is routed, outermost first.
 
     RequestRecord   an id for the request, one log line, its metrics, and 500 for what nobody caught
-    BodyLimit       413 as soon as a body grows too large, before anybody parses it
+    BodyLimit       413 as soon as a body, or a stream of lines, grows too large
     Deadline        503 where no answer has begun in time
 
 The service is looked up in the application's state on each request, so that the application object
@@ -22,6 +22,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.logs import request_id
+from serving.media_types import LINES, media_type_sent
 from serving.problems import Problem
 from serving.service import Service
 
@@ -35,6 +36,8 @@ _OWN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _UNMATCHED = "unmatched"
 _PROBES = ("/health/live", "/health/ready", "/metrics")
 """Routes that machines ask for all day: logged at debug."""
+STREAMED = "/v1/classify"
+"""The path whose bodies may be streams of lines."""
 _DRAINED_BYTES = 64 * 2**20
 _DRAIN_SECONDS = 5.0
 
@@ -90,7 +93,7 @@ class RequestRecord:
             logger.exception("unexpected error")
             if answer.status:
                 raise
-            await _internal_error(name).response()(scope, receive, send_marked)
+            await internal_error(name).response()(scope, receive, send_marked)
         finally:
             _record(scope, answer, started)
             request_id.reset(token)
@@ -108,7 +111,8 @@ def _ray_names(scope: Scope) -> bool:
     return service is not None and service.settings.engine == "ray"
 
 
-def _internal_error(name: str) -> Problem:
+def internal_error(name: str) -> Problem:
+    """Nobody's fault but the server's. name: the request's id."""
     return Problem(
         "internal-error",
         f"the server failed to answer; its log has the reason under request {name}",
@@ -145,12 +149,14 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        headers = Headers(scope=scope)
         try:
-            most = service_of(scope).settings.limits.body_bytes
+            limits = service_of(scope).settings.limits
         except Problem as problem:
             await problem.response()(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length", "")
+        most = limits.stream_bytes if _is_stream(scope, headers) else limits.body_bytes
+        announced = headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > most:
             await _drain(receive)
             await _too_large(most).response()(scope, receive, send)
@@ -162,11 +168,17 @@ class BodyLimit:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > most:
-                await _drain(receive)
+                if message.get("more_body"):
+                    await _drain(receive)
                 raise _too_large(most)
             return message
 
         await self._app(scope, receive_counted, send)
+
+
+def _is_stream(scope: Scope, headers: Headers) -> bool:
+    """Whether the body is read line by line: everywhere else it is kept as a whole."""
+    return scope["path"].endswith(STREAMED) and media_type_sent(headers) in LINES
 
 
 async def _drain(receive: Receive) -> None:

@@ -49,6 +49,7 @@ KINDS: Mapping[str, Kind] = {
     "version-not-loaded": Kind(409, "The version is not loaded here yet"),
     "version-not-loadable": Kind(409, "The version cannot be served here"),
     "not-promotable": Kind(409, "The version has no content to make live"),
+    "client-idle": Kind(408, "The client sent nothing for too long"),
     "body-too-large": Kind(413, "The body is too large"),
     "unsupported-media-type": Kind(415, "The media type is not supported"),
     "unsupported-input": Kind(415, "The backbone does not see this kind of input"),
@@ -94,17 +95,22 @@ class Problem(HTTPException):
         self.slug = slug
         self.extra = extra
 
-    def response(self) -> Response:
-        """The answer that says so."""
+    @property
+    def members(self) -> dict[str, Any]:
+        """As the answer's body has them."""
         kind = KINDS[self.slug]
-        members = {
+        return {
             "type": TYPE_PREFIX + self.slug,
             "title": kind.title,
             "status": kind.status,
             "detail": self.detail,
             **self.extra,
         }
-        return Response(orjson.dumps(members), kind.status, self.headers, media_type=MEDIA_TYPE)
+
+    def response(self) -> Response:
+        """The answer that says so."""
+        body = orjson.dumps(self.members)
+        return Response(body, self.status_code, self.headers, media_type=MEDIA_TYPE)
 
 
 def invalid(pointer: str, detail: str) -> Problem:
@@ -118,6 +124,17 @@ def several_invalid(found: Sequence[tuple[str, str]]) -> Problem:
     pointer, detail = found[0]
     rest = f" (and {len(found) - 1} more like it)" if len(found) > 1 else ""
     return Problem("invalid-content", f"{pointer}: {detail}{rest}", errors=errors)
+
+
+def problem_with(error: RequestValidationError) -> Problem:
+    """What was found wrong with a body, as a problem."""
+    found = error.errors()
+    if any(one["type"] == "json_invalid" for one in found):
+        return _malformed_json(found)
+    errors = [_content_error(one) for one in found[:_ERRORS_NAMED]]
+    first = errors[0]
+    where = first.get("pointer") or first["parameter"]
+    return Problem("invalid-content", f"{where}: {first['detail']}", errors=errors)
 
 
 def install(app: FastAPI) -> None:
@@ -165,18 +182,12 @@ async def _answer_store_error(request: Request, error: Exception) -> Response:
 
 async def _answer_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    found = error.errors()
-    if any(one["type"] == "json_invalid" for one in found):
-        return _malformed_json(found).response()
-    errors = [_content_error(one) for one in found[:_ERRORS_NAMED]]
-    first = errors[0]
-    where = first.get("pointer") or first["parameter"]
-    return Problem("invalid-content", f"{where}: {first['detail']}", errors=errors).response()
+    return problem_with(error).response()
 
 
 def _malformed_json(found: Sequence[Mapping[str, Any]]) -> Problem:
     place, reason = found[0]["loc"][-1], found[0].get("ctx", {}).get("error", "not JSON")
-    return Problem("malformed-request", f"the body is not JSON: {reason} at character {place}")
+    return Problem("malformed-request", f"this is not JSON: {reason} at character {place}")
 
 
 def _content_error(one: Mapping[str, Any]) -> dict[str, str]:

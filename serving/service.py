@@ -89,6 +89,8 @@ class Service:
             store, backbone.description, settings.limits, metrics, lambda: self.watcher.snapshot
         )
         self.history = History(store, backbone.description.fingerprint)
+        self.stream_places = _stream_places(settings)
+        self.streams = asyncio.Semaphore(self.stream_places)
 
     async def start(self) -> None:
         """Starts watching and answering; `ready` once the newest live version is loaded."""
@@ -128,14 +130,28 @@ class Service:
         top_k: int = 5,
         version: int | None = None,
         min_version: int | None = None,
+        *,
+        patient: bool = False,
     ) -> Answer:
-        """Predictions for each input, all from one version.
+        """Predictions for each input, all from one version. patient: others go first.
 
         Raises Problem: not-ready, no-classes, unknown-task, unknown-version, version-not-loaded,
         version-not-loadable, unsupported-input, invalid-content, overloaded.
         """
         check_count(inputs, self.settings.limits.inputs, "inputs")
         check_inputs(inputs, self.settings.limits, self.backbone.description)
+        pinned = await self.answering(task, version, min_version)
+        self.batcher.check_room(len(inputs))
+        read = await self._read(inputs)
+        return await self.batcher.submit(Work(inputs, read, task, top_k, pinned, patient))
+
+    async def answering(
+        self, task: str | None, version: int | None, min_version: int | None
+    ) -> Snapshot | None:
+        """The version that is asked for by its number, None where the live one will do.
+
+        Raises Problem where neither can answer, as `classify` does.
+        """
         if not self.watcher.ready:
             raise Problem("not-ready", self.watcher.trouble or "starting", retry_after=1)
         _check_order(version, min_version)
@@ -144,9 +160,7 @@ class Service:
         if snapshot is None or snapshot.is_empty:
             raise no_classes(await self.off_loop(self.learning.pending))
         check(snapshot, task)
-        self.batcher.check_room(len(inputs))
-        read = await self._read(inputs)
-        return await self.batcher.submit(Work(inputs, read, task, top_k, pinned))
+        return pinned
 
     async def _read(self, inputs: Sequence[Input]) -> Preprocessed:
         if self.backbone.description.modality == "text":
@@ -235,3 +249,8 @@ class Service:
 def _check_order(version: int | None, min_version: int | None) -> None:
     if version is not None and min_version is not None and version < min_version:
         raise invalid("#/version", f"version {version} is below min_version {min_version}")
+
+
+def _stream_places(settings: Settings) -> int:
+    """Inputs of all streams under way at once: a pass, and the next; half of the queue at most."""
+    return max(1, min(2 * settings.batching.inputs, settings.limits.queue_depth // 2))

@@ -64,6 +64,15 @@ class Limits(BaseModel):
 
     body_bytes: int = Field(10 * 2**20, ge=1024, description="bytes of one request body")
     inputs: int = Field(256, ge=1, description="inputs of one classify request")
+    stream_bytes: int = Field(
+        2**30,
+        ge=1024,
+        description="bytes of one stream of lines, and of answers its client has yet to read; one "
+        "line may have body_bytes",
+    )
+    stream_idle_seconds: float = Field(
+        60.0, gt=0, description="longest time a stream's client may send, or then read, nothing"
+    )
     text_characters: int = Field(20_000, ge=1, description="characters of one text")
     image_bytes: int = Field(8 * 2**20, ge=1, description="bytes of one image file")
     image_pixels: int = Field(

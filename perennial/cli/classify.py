@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain, tee
 from pathlib import Path
 
 import click
@@ -13,20 +14,21 @@ from perennial.cli.image_files import (
     IMAGE_SUFFIXES,
     OTHER_SUFFIXES,
     ImageFileError,
-    UploadLimits,
     check_image,
-    cost,
 )
 from perennial.cli.output import print_json, print_table
-from perennial.cli.parts import in_bounded_parts
-from perennial.client import Classification, Client
+from perennial.client import StreamResult
 from perennial.client.calls import Input
+from perennial.client.parts import in_parts
 
-INPUTS_PER_CALL = 32
+ROWS = 32
+"""Inputs of one table."""
 _SHOWN = 60  # characters of an input in the table
 
 Named = tuple[str, Input]
 """What to call it, and the input."""
+Answered = tuple[str, StreamResult]
+"""What it was called, and what became of it."""
 
 
 @click.command()
@@ -52,19 +54,23 @@ def classify(
 ) -> None:
     """Classify texts, image files, or the lines of a file.
 
-    A word that ends like the name of an image (.jpg, .jpeg, .png, .webp) is one. With --json, one
-    object per call of up to 32 inputs.
+    A word that ends like the name of an image (.jpg, .jpeg, .png, .webp) is one. Files may be of
+    any size: they are read while they are sent. An input that the server refuses is named, and the
+    others are classified. With --json, one object per input.
     """
-    named = [*map(_argument, given), *_from_files(files)]
-    if not named:
+    names, inputs = tee(chain([_argument(one) for one in given], _from_files(files)))
+    with connection.client() as client:
+        results = client.classify_stream(
+            (one for _, one in inputs), task, top_k, version, min_version
+        )
+        answered = zip((name for name, _ in names), results, strict=True)
+        refused = [_show(connection, part) for part in in_parts(answered, ROWS)]
+    if not refused:
         raise click.UsageError(
             "Nothing to classify: give a TEXT, an IMAGE, or a --file with texts in it."
         )
-    with connection.client() as client:
-        for part in in_bounded_parts(named, INPUTS_PER_CALL, _budget(client, named), _cost):
-            inputs = [one for _, one in part]
-            answer = client.classify(inputs, task, top_k, version, min_version)
-            _show(connection, [name for name, _ in part], answer)
+    if any(refused):
+        raise click.ClickException(f"{sum(refused)} inputs could not be classified.")
 
 
 def _argument(given: str) -> Named:
@@ -99,24 +105,6 @@ def _image(path: Path) -> Named:
     return str(path), path
 
 
-def _budget(client: Client, named: Sequence[Named]) -> int:
-    """What the images of one call may cost. Raises UsageError where one is too large."""
-    images = [one for _, one in named if isinstance(one, Path)]
-    if not images:
-        return 1
-    limits = UploadLimits.of(client.info().limits)
-    try:
-        for path in images:
-            limits.check(path)
-    except ImageFileError as error:
-        raise click.UsageError(str(error)) from error
-    return limits.budget
-
-
-def _cost(one: Named) -> int:
-    return cost(one[1]) if isinstance(one[1], Path) else 0
-
-
 def _from_files(files: Sequence[Path]) -> Iterator[Named]:
     """Every text or image. Raises UsageError for other files."""
     for file in files:
@@ -127,13 +115,14 @@ def _from_files(files: Sequence[Path]) -> Iterator[Named]:
             yield from _from_rows(file)
             continue
         try:
-            lines = file.read_text("utf-8-sig").splitlines()
+            with file.open(encoding="utf-8-sig") as lines:
+                texts = (line.rstrip("\n") for line in lines)
+                yield from ((text, text) for text in texts if text.strip())
         except UnicodeDecodeError as error:
             raise click.UsageError(
                 f"{file} is neither UTF-8 text nor named like a PNG, JPEG or WebP image "
                 f"({error.reason})."
             ) from error
-        yield from ((line, line) for line in lines if line.strip())
 
 
 def _from_rows(file: Path) -> Iterator[Named]:
@@ -144,22 +133,29 @@ def _from_rows(file: Path) -> Iterator[Named]:
         raise click.UsageError(str(error)) from error
 
 
-def _show(connection: Connection, names: Sequence[str], answer: Classification) -> None:
+def _show(connection: Connection, part: Sequence[Answered]) -> int:
+    """Prints the answers, and returns how many inputs were refused."""
+    refused = [(name, one.error) for name, one in part if one.error is not None]
     if connection.json:
-        print_json(answer)
-        return
-    rows = []
-    for name, result in zip(names, answer.results, strict=True):
-        shown = name if len(name) <= _SHOWN else name[: _SHOWN - 1] + "…"
-        for rank, one in enumerate(result.predictions):
-            first = rank == 0
-            rows.append(
-                (
-                    shown if first else "",
-                    f"{one.task}/{one.label}",
-                    one.score,
-                    (result.novelty if first else ""),
-                )
-            )
-    print_table(("input", "class", "score", "novelty"), rows)
-    click.echo(f"version {answer.version}", err=True)
+        for _, one in part:
+            print_json(one)
+        return len(refused)
+    rows = [row for name, one in part for row in _rows(name, one)]
+    if len(refused) < len(part):
+        print_table(("input", "class", "score", "novelty"), rows)
+        versions = {one.version: None for _, one in part if one.version is not None}
+        click.echo(f"version {', '.join(map(str, versions))}", err=True)
+    for name, error in refused:
+        click.echo(f"{_short(name)}: {error.detail or error.title}", err=True)
+    return len(refused)
+
+
+def _rows(name: str, one: StreamResult) -> Iterator[tuple[object, ...]]:
+    for rank, best in enumerate(one.predictions):
+        first = rank == 0
+        label = f"{best.task}/{best.label}"
+        yield _short(name) if first else "", label, best.score, one.novelty if first else ""
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _SHOWN else name[: _SHOWN - 1] + "…"

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from perennial.cli.examples_file import read_examples
 from perennial.cli.image_files import LabelledImage, UploadLimits, cost, read_folder
-from perennial.cli.parts import in_bounded_parts, in_parts
 from perennial.client.calls import LabelledInput
+from perennial.client.parts import in_bounded_parts, in_parts
 
 Ask = Callable[[], Mapping[str, Any]]
 

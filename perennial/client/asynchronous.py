@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import aclosing
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -19,6 +20,7 @@ from perennial.client.results import (
     Classification,
     Forgetting,
     Info,
+    StreamResult,
     Task,
     Version,
     Versions,
@@ -55,6 +57,24 @@ class AsyncClient:
     ) -> Classification:
         """See `Client.classify`."""
         return await self._send(calls.classify(inputs, task, top_k, version, min_version))
+
+    async def classify_stream(
+        self,
+        inputs: Iterable[Input],
+        task: str | None = None,
+        top_k: int = 5,
+        version: int | None = None,
+        min_version: int | None = None,
+    ) -> AsyncIterator[StreamResult]:
+        """See `Client.classify_stream`."""
+        for part in calls.classify_stream(inputs, task, top_k, version, min_version):
+            request = part.request(self._http)
+            response: httpx.Response = await AsyncRetrying(**self._retries.policy())(
+                self._open, request
+            )
+            async with aclosing(self._lines(response)) as lines:
+                async for line in lines:
+                    yield calls.stream_result(line)
 
     async def learn(
         self,
@@ -120,21 +140,12 @@ class AsyncClient:
         request = self._http.build_request(
             "GET", connection.EVENTS_PATH, timeout=connection.EVENTS_TIMEOUT
         )
-        try:
-            response = await self._http.send(request, stream=True)
-            try:
-                if response.is_error:
-                    await response.aread()
-                    raise problem_from(response)
-                parser = EventParser()
-                async for line in response.aiter_lines():
-                    event = parser.feed(line)
-                    if event is not None:
-                        yield event
-            finally:
-                await response.aclose()
-        except httpx.RequestError as error:
-            raise unreachable(error, request.url) from error
+        parser = EventParser()
+        async with aclosing(self._lines(await self._open(request))) as lines:
+            async for line in lines:
+                event = parser.feed(line)
+                if event is not None:
+                    yield event
 
     async def close(self) -> None:
         """Close the connections."""
@@ -150,6 +161,26 @@ class AsyncClient:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+    async def _open(self, request: httpx.Request) -> httpx.Response:
+        """The answer, whose body is still to come."""
+        try:
+            response = await self._http.send(request, stream=True)
+            if response.is_error:
+                await response.aread()
+                raise problem_from(response)
+        except httpx.RequestError as error:
+            raise unreachable(error, request.url) from error
+        return response
+
+    async def _lines(self, response: httpx.Response) -> AsyncGenerator[str]:
+        try:
+            async for line in response.aiter_lines():
+                yield line
+        except httpx.RequestError as error:
+            raise unreachable(error, response.url) from error
+        finally:
+            await response.aclose()
 
     async def _send(self, call: Call[T]) -> T:
         if not call.repeatable:

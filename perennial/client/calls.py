@@ -6,8 +6,9 @@ Both clients send these; nothing here touches the network.
 from __future__ import annotations
 
 import base64
+import json
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -16,12 +17,14 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from perennial.client.errors import UnexpectedAnswer
+from perennial.client.errors import UnexpectedAnswer, problem
+from perennial.client.parts import in_bounded_parts
 from perennial.client.results import (
     Batch,
     Classification,
     Forgetting,
     Info,
+    StreamResult,
     Task,
     Version,
     Versions,
@@ -40,6 +43,11 @@ LabelledInput = tuple[Input, str] | Mapping[str, Any]
 """An input with its label, or the API's form: `{"input", "label"}`."""
 
 
+PART_LINES = 1024
+PART_BYTES = 8 * 2**20
+"""Bounds of one request of a stream: HTTP libraries send all of it before they read answers."""
+
+
 @dataclass(frozen=True)
 class Call(Generic[T]):
     """One request. repeatable: sending it twice does no more than sending it once."""
@@ -51,6 +59,21 @@ class Call(Generic[T]):
     query: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     repeatable: bool = False
+
+
+@dataclass(frozen=True)
+class Lines:
+    """A part of a stream: one request with an input a line. It may be sent twice."""
+
+    content: bytes
+    query: dict[str, Any]
+
+    def request(self, http: httpx.Client | httpx.AsyncClient) -> httpx.Request:
+        """The same for a client to send."""
+        headers = {"Content-Type": "application/x-ndjson"}
+        return http.build_request(
+            "POST", "/v1/classify", params=self.query, content=self.content, headers=headers
+        )
 
 
 def classify(
@@ -66,6 +89,35 @@ def classify(
         **_given(task=task, version=version, min_version=min_version),
     }
     return Call("POST", "/v1/classify", _as(Classification), body, repeatable=True)
+
+
+def classify_stream(
+    inputs: Iterable[Input],
+    task: str | None,
+    top_k: int,
+    version: int | None,
+    min_version: int | None,
+) -> Iterator[Lines]:
+    """Inputs are read when their part is due."""
+    query = {"top_k": top_k, **_given(task=task, version=version, min_version=min_version)}
+    lines = (json.dumps(_input(one)).encode() + b"\n" for one in inputs)
+    for part in in_bounded_parts(lines, PART_LINES, PART_BYTES, len):
+        yield Lines(b"".join(part), query)
+
+
+def stream_result(line: str) -> StreamResult:
+    """One line of the answer. Raises Problem where it says that the stream ended too early."""
+    try:
+        members = json.loads(line)
+        number = members.pop("line", None)  # counted from where the part begins: of no use here
+        result = StreamResult.model_validate(members)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UnexpectedAnswer(
+            f"a line of the answer is of a shape this client does not know ({error})"
+        ) from error
+    if result.error is not None and number is None:
+        raise problem(result.error.status, result.error.model_dump())
+    return result
 
 
 def learn(task: str, examples: Iterable[LabelledInput], idempotency_key: str | None) -> Call[Batch]:

@@ -150,15 +150,19 @@ _EXCERPT = 200  # characters of a body that is no problem+json: enough to recogn
 
 def problem_from(response: httpx.Response) -> Problem:
     """The error for an answer of 400 or above; a body of another type becomes the detail."""
-    status = response.status_code
+    members = {"title": response.reason_phrase, **_members(response)}
+    return problem(response.status_code, members, _retry_after(response))
+
+
+def problem(status: int, members: dict[str, Any], retry_after: float | None = None) -> Problem:
+    """The error of this kind. members: of RFC 9457, and others."""
     kind = _BY_STATUS.get(status, ServerError if status >= 500 else Problem)
-    members = _members(response)
     return kind(
         status,
         type=str(members.get("type", "about:blank")),
-        title=str(members.get("title", response.reason_phrase)),
+        title=str(members.get("title", "")),
         detail=str(members.get("detail", "")),
-        retry_after=_retry_after(response),
+        retry_after=retry_after,
         members={k: v for k, v in members.items() if k not in _STANDARD_MEMBERS},
     )
 

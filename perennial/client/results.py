@@ -51,6 +51,23 @@ class Classification(Answer):
     results: tuple[Result, ...]
 
 
+class LineError(Answer):
+    """Why one input of a stream has no predictions: the problem a call with it alone would meet."""
+
+    type: str = "about:blank"
+    title: str = ""
+    status: int
+    detail: str = ""
+
+
+class StreamResult(Result):
+    """The answer to one input of a stream: predictions of `version`, or an `error`."""
+
+    version: int | None = None
+    predictions: tuple[Prediction, ...] = ()
+    error: LineError | None = None
+
+
 class Batch(Answer):
     """Where a batch of examples stands; `published` and `failed` are final.
 

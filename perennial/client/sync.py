@@ -19,6 +19,7 @@ from perennial.client.results import (
     Classification,
     Forgetting,
     Info,
+    StreamResult,
     Task,
     Version,
     Versions,
@@ -62,6 +63,24 @@ class Client:
         version: answer from exactly this one; min_version: from this one or a newer.
         """
         return self._send(calls.classify(inputs, task, top_k, version, min_version))
+
+    def classify_stream(
+        self,
+        inputs: Iterable[Input],
+        task: str | None = None,
+        top_k: int = 5,
+        version: int | None = None,
+        min_version: int | None = None,
+    ) -> Iterator[StreamResult]:
+        """Classes of any number of inputs, in their order, in bounded memory on both sides.
+
+        Inputs are read, and results come, a part of about a thousand at a time. One that cannot be
+        classified has an `error`. Without `version`, results follow the server's swaps.
+        """
+        for part in calls.classify_stream(inputs, task, top_k, version, min_version):
+            request = part.request(self._http)
+            response: httpx.Response = Retrying(**self._retries.policy())(self._open, request)
+            yield from map(calls.stream_result, self._lines(response))
 
     def learn(
         self,
@@ -133,17 +152,7 @@ class Client:
         request = self._http.build_request(
             "GET", connection.EVENTS_PATH, timeout=connection.EVENTS_TIMEOUT
         )
-        try:
-            response = self._http.send(request, stream=True)
-            try:
-                if response.is_error:
-                    response.read()
-                    raise problem_from(response)
-                yield from parse(response.iter_lines())
-            finally:
-                response.close()
-        except httpx.RequestError as error:
-            raise unreachable(error, request.url) from error
+        yield from parse(self._lines(self._open(request)))
 
     def close(self) -> None:
         """Close the connections."""
@@ -159,6 +168,25 @@ class Client:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _open(self, request: httpx.Request) -> httpx.Response:
+        """The answer, whose body is still to come."""
+        try:
+            response = self._http.send(request, stream=True)
+            if response.is_error:
+                response.read()
+                raise problem_from(response)
+        except httpx.RequestError as error:
+            raise unreachable(error, request.url) from error
+        return response
+
+    def _lines(self, response: httpx.Response) -> Iterator[str]:
+        try:
+            yield from response.iter_lines()
+        except httpx.RequestError as error:
+            raise unreachable(error, response.url) from error
+        finally:
+            response.close()
 
     def _send(self, call: Call[T]) -> T:
         if not call.repeatable:

@@ -10,6 +10,7 @@ from fastapi import Depends, Path, Request, Security
 from fastapi.security import HTTPBearer
 
 from serving.auth import Caller
+from serving.media_types import media_type_sent
 from serving.middleware import service_of
 from serving.names import Name
 from serving.problems import Problem
@@ -30,7 +31,7 @@ async def _service(request: Request) -> Service:  # not async, it would run in a
 
 
 async def _json_only(request: Request) -> None:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = media_type_sent(request.headers)
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise Problem(
             "unsupported-media-type",

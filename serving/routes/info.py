@@ -7,7 +7,7 @@ from importlib.metadata import version
 from fastapi import APIRouter, Response
 
 from serving.bodies import FORM, JSON
-from serving.media_types import MEDIA_TYPES
+from serving.media_types import LINES, MEDIA_TYPES
 from serving.metrics import PrometheusMetrics
 from serving.problems import Problem, documented
 from serving.routes.common import PREDICT, ServiceDependency
@@ -52,7 +52,7 @@ def _info(service: Service, pending: int) -> InfoBody:
 
 def _media_types(service: Service) -> list[str]:
     images = service.backbone.description.modality == "vision"
-    return [JSON, *MEDIA_TYPES, FORM] if images else [JSON]
+    return [JSON, *LINES, *MEDIA_TYPES, FORM] if images else [JSON, *LINES]
 
 
 @router.get(

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, FailFast, Field
 
 from serving.names import Name
 from serving.progress import Status
-from serving.schemas.inputs import OneInput
+from serving.schemas.inputs import OneInput, OwnId
 from serving.schemas.shape import MESSAGE, AnswerShape, RequestShape, shown
 from serving.submission import Labelled
 
@@ -20,12 +20,8 @@ class ExampleLabel(RequestShape):
     """What is said of one input."""
 
     label: Name
-    id: str | None = Field(
-        None,
-        min_length=1,
-        max_length=128,
-        pattern=r"^[A-Za-z0-9._:-]+$",
-        description="your own name for it, or the id of the result it corrects",
+    id: OwnId | None = Field(
+        None, description="your own name for it, or the id of the result it corrects"
     )
 
 

@@ -5,8 +5,15 @@ from __future__ import annotations
 from pydantic import ConfigDict, Field
 
 from serving.names import Name
-from serving.schemas.inputs import Inputs
-from serving.schemas.shape import LARGEST_INTEGER, MESSAGE, AnswerShape, RequestShape, shown
+from serving.schemas.inputs import Inputs, OneLine
+from serving.schemas.shape import (
+    LARGEST_INTEGER,
+    MESSAGE,
+    AnswerShape,
+    ProblemDetails,
+    RequestShape,
+    shown,
+)
 
 
 class ClassifyOptions(RequestShape):
@@ -38,6 +45,12 @@ class ClassifyRequest(ClassifyOptions):
     )
 
     inputs: Inputs = Field(description="one input or a list of them")
+
+
+class LineRequest(RequestShape):
+    """One line of a stream, put as the request that would ask the same."""
+
+    inputs: tuple[OneLine]
 
 
 class PredictionBody(AnswerShape):
@@ -81,3 +94,18 @@ class ClassifyAnswer(AnswerShape):
 
     version: int
     results: list[ResultBody]
+
+
+class AnswerLine(AnswerShape):
+    """The answer to one line of a stream: a result and its version, or an error."""
+
+    id: str | None = Field(None, description="the line's own, otherwise a new name of this answer")
+    line: int | None = Field(
+        None, description="of an error: the line, counted from 1; null where the stream ended"
+    )
+    version: int | None = None
+    novelty: float | None = None
+    predictions: list[PredictionBody] = Field([], description="best first")
+    error: ProblemDetails | None = Field(
+        None, description="the refusal a request with this input alone would get"
+    )

@@ -29,6 +29,10 @@ ImageBytes = Annotated[
 ]
 
 
+OwnId = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:-]+$")]
+"""A caller's own name for something."""
+
+
 class InputBody(RequestShape):
     """A text, two texts that belong together, or an image file."""
 
@@ -59,7 +63,14 @@ def _as_list(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
+class LineBody(InputBody):
+    """One input as a line of a stream, which may have a name."""
+
+    id: OwnId | None = Field(None, description="your own name for it, repeated in its answer")
+
+
 OneInput = Annotated[InputBody, BeforeValidator(_from_text, json_schema_input_type=str | InputBody)]
+OneLine = Annotated[LineBody, BeforeValidator(_from_text, json_schema_input_type=str | LineBody)]
 Inputs = Annotated[
     list[OneInput],
     FailFast(),  # one refusal is enough: reporting thousands would cost more than the request

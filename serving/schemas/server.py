@@ -74,7 +74,7 @@ class InfoBody(AnswerShape):
                 "waiting_inputs": 0,
                 "pending_batches": 1,
                 "keys": False,
-                "media_types": ["application/json"],
+                "media_types": ["application/json", "application/x-ndjson"],
                 "limits": _LIMITS,
                 "trouble": [],
             }

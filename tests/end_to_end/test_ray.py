@@ -19,6 +19,7 @@ from benchmarks.swap import existed, late, newest_at, prepare, published
 from perennial.client import Client
 from prompt_store import Store
 from tests.end_to_end.conftest import needs_minilm
+from tests.serving.talking import talking
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, needs_minilm]
 
@@ -73,6 +74,18 @@ def test_the_first_answer_already_has_the_newest_version(
 ) -> None:
     answers = ask_until(ray_server, lambda seen: len({a.replica for a in seen}) == REPLICAS)
     assert {a.version for a in answers} == {versions[1]}
+
+
+def test_a_stream_passes_through_the_proxy_line_by_line(ray_server: RunningServer) -> None:
+    with talking(ray_server.url, top_k=1) as talk:
+        for number in range(3):
+            talk.say({"id": str(number), "text": "Where is my parcel?"})
+            assert (talk.hear() or {})["id"] == str(number)
+        talk.say(*["Where is my parcel?"] * 500, {"text": ""})
+        talk.end()
+        *answered, refused = talk.rest()
+    assert [len(one["predictions"]) for one in answered] == [1] * 500
+    assert refused["line"] == 504
 
 
 def test_a_batch_taught_through_one_replica_is_known_to_all(ray_server: RunningServer) -> None:

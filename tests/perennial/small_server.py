@@ -18,6 +18,8 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
+LINES = "application/x-ndjson"
+REFUSED = {"type": "about:blank", "title": "No", "status": 422, "detail": "not this one"}
 STEPS = ("queued", "refreshed", "training", "evaluating", "published")
 
 
@@ -29,6 +31,7 @@ class Seen:
     path: str
     headers: dict[str, str]
     body: Any
+    query: dict[str, str]
 
 
 @dataclass
@@ -49,6 +52,8 @@ class SmallServer:
     refuses_from_batch: int | None = None
     refusal: dict[str, Any] = field(default_factory=lambda: {"detail": "no such label"})
     limits: dict[str, Any] = field(default_factory=lambda: {"inputs": 256})
+    bad_input: Any = None
+    ends_streams: bool = False
 
     def refuse(self, status: int, *, retry_after: int | None = None, **members: Any) -> None:
         """Answer the next request, whatever it is, with this problem."""
@@ -91,26 +96,37 @@ class SmallServer:
     async def _record(
         self, request: Request, go_on: Callable[[Request], Awaitable[Response]]
     ) -> Response:
-        raw = await request.body()
-        body = json.loads(raw) if raw else None
+        body = await _read(request)
         path = request.scope["path"]
-        self.seen.append(Seen(request.method, path, dict(request.headers), body))
+        query = dict(request.query_params)
+        self.seen.append(Seen(request.method, path, dict(request.headers), body, query))
         listening = path == "/v1/events"
         return self.refusals.popleft() if self.refusals and not listening else await go_on(request)
 
-    async def _classify(self, request: Request) -> dict[str, Any]:
-        body = await request.json()
+    async def _classify(self, request: Request) -> Any:
+        body = await _read(request)
+        if isinstance(body, list):
+            asked: dict[str, Any] = {"inputs": body, **request.query_params}
+            version, results = int(asked.get("version", 7)), self._results(asked)
+            lines = [json.dumps({"version": version, **one}) for one in results]
+            for number, one in enumerate(body, start=1):
+                if one == self.bad_input:
+                    lines[number - 1] = json.dumps({"line": number, "error": REFUSED})
+            lines += [json.dumps({"error": REFUSED})] if self.ends_streams else []
+            return Response("\n".join(lines), media_type=LINES)
+        return {"version": body.get("version", 7), "results": self._results(body)}
+
+    def _results(self, asked: dict[str, Any]) -> list[dict[str, Any]]:
         known = [(t, one) for t, labels in sorted(self.labels.items()) for one in labels]
-        wanted = [(t, one) for t, one in known if body.get("task") in (None, t)]
+        wanted = [(t, one) for t, one in known if asked.get("task") in (None, t)]
         predictions = [
             {"task": task, "label": label, "score": 1 / (rank + 2)}
-            for rank, (task, label) in enumerate(wanted[: body["top_k"]])
+            for rank, (task, label) in enumerate(wanted[: int(asked["top_k"])])
         ]
-        results = [
+        return [
             {"id": f"r{n}", "novelty": 0.25, "predictions": predictions}
-            for n, _ in enumerate(body["inputs"])
+            for n, _ in enumerate(asked["inputs"])
         ]
-        return {"version": body.get("version", 7), "results": results}
 
     async def _learn(self, task: str, request: Request) -> JSONResponse:
         if self.refuses_from_batch is not None and len(self.batches) >= self.refuses_from_batch:
@@ -184,6 +200,14 @@ class SmallServer:
                 yield f"id: {number}\nevent: {name}\ndata: {json.dumps(data)}\n\n"
 
         return StreamingResponse(stream(), media_type="text/event-stream")
+
+
+async def _read(request: Request) -> Any:
+    """The body; of lines a list."""
+    raw = await request.body()
+    if request.headers.get("content-type") == LINES:
+        return [json.loads(line) for line in raw.splitlines()]
+    return json.loads(raw) if raw else None
 
 
 def _version(number: int, kind: str) -> dict[str, Any]:

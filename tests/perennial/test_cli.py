@@ -173,22 +173,30 @@ def test_classify_reads_files_and_prints_json(
         "classify", "zero", "--file", tmp_path / "texts.txt", "--file", tmp_path / "cat.PNG",
         "--json", "--version", 3, "--min-version", 2, "--top-k", 1,
     )  # fmt: skip
-    assert server.calls("/v1/classify")[0].body == {
-        "inputs": ["zero", "one", "two", {"image": "iVBORw0KGgo="}],
-        "top_k": 1,
-        "version": 3,
-        "min_version": 2,
-    }
-    assert json.loads(result.stdout)["version"] == 3
+    (call,) = server.calls("/v1/classify")
+    assert call.body == ["zero", "one", "two", {"image": "iVBORw0KGgo="}]
+    assert call.query == {"top_k": "1", "version": "3", "min_version": "2"}
+    assert [json.loads(line)["version"] for line in result.stdout.splitlines()] == [3] * 4
 
 
-def test_classify_splits_many_inputs_into_calls(
-    run: Run, server: SmallServer, tmp_path: Path
+def test_classify_prints_long_files_in_parts(run: Run, tmp_path: Path) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("text\n" * 70)
+    assert run("classify", "--file", texts).stderr.splitlines() == ["version 7"] * 3
+    assert len(run("classify", "--file", texts, "--json").stdout.splitlines()) == 70
+
+
+def test_classify_names_what_the_server_refuses(
+    run: Run, server: SmallServer, examples: Path
 ) -> None:
-    (tmp_path / "texts.txt").write_text("text\n" * 70)
-    result = run("classify", "--file", tmp_path / "texts.txt", "--json")
-    assert [len(one.body["inputs"]) for one in server.seen] == [32, 32, 6]
-    assert [len(json.loads(line)["results"]) for line in result.stdout.splitlines()] == [32, 32, 6]
+    run("learn", "mail", examples, "--wait", "none")
+    server.bad_input = "bad"
+    result = run("classify", "good", "bad", "fine", "--top-k", 1, code=1)
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["input", "good", "fine"]
+    assert "bad: not this one\n" in result.stderr
+    assert "1 inputs could not be classified" in result.stderr
+    said = run("classify", "bad", "--json", code=1)
+    assert json.loads(said.stdout)["error"]["status"] == 422
 
 
 def test_classify_reads_the_texts_of_the_files_that_learn_reads(
@@ -197,7 +205,7 @@ def test_classify_reads_the_texts_of_the_files_that_learn_reads(
     (tmp_path / "a.csv").write_text('id,text\n1,"one, two"\n')
     (tmp_path / "b.jsonl").write_text('{"text": "three", "label": "x"}\n')
     run("classify", "--file", tmp_path / "a.csv", "--file", tmp_path / "b.jsonl")
-    assert server.seen[0].body["inputs"] == ["one, two", "three"]
+    assert server.seen[0].body == ["one, two", "three"]
     (tmp_path / "a.csv").write_text("txt\none\n")
     assert "a.csv:1: the header lacks ['text']" in run(
         "classify", "--file", tmp_path / "a.csv", code=2

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perennial.cli.parts import in_bounded_parts
+from perennial.client.parts import in_bounded_parts
 from tests.perennial.conftest import Run
 from tests.perennial.small_server import SmallServer
 
@@ -60,21 +60,7 @@ def test_classify_takes_images_beside_texts(run: Run, server: SmallServer, tmp_p
     long = "a text " * 100 + "a.png"
     run("classify", photo, "some text", other, long)
     (call,) = server.calls("/v1/classify")
-    assert call.body["inputs"] == [_image(JPEG), "some text", _image(WEBP), long]
-
-
-def test_classify_keeps_calls_within_what_the_server_takes(
-    run: Run, server: SmallServer, tmp_path: Path
-) -> None:
-    server.limits = {"body_bytes": 9000, "image_bytes": 5000}
-    photos = [_write(tmp_path / f"{n}.png", PNG + bytes(2000)) for n in range(5)]
-    run("classify", *photos)
-    assert [len(one.body["inputs"]) for one in server.calls("/v1/classify")] == [2, 2, 1]
-    _write(tmp_path / "big.png", PNG + bytes(5000))
-    said = run("classify", photos[0], tmp_path / "big.png", code=2).stderr
-    assert "big.png has 5008 bytes, and the server takes images of 5000" in said
-    server.limits = {"body_bytes": 7000, "image_bytes": 50_000}
-    assert "in base64" in run("classify", tmp_path / "big.png", code=2).stderr
+    assert call.body == [_image(JPEG), "some text", _image(WEBP), long]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import base64
 import inspect
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from perennial.client import (
     Overloaded,
     Problem,
     ServerError,
+    StreamResult,
     TooLarge,
     Unauthorized,
     UnexpectedAnswer,
@@ -71,7 +72,7 @@ def do(kind: str, server: SmallServer) -> Do:
 def test_both_clients_have_the_same_calls() -> None:
     public = {name for name in vars(Client) if not name.startswith("_")}
     assert public == {name for name in vars(AsyncClient) if not name.startswith("_")}
-    for name in public - {"events"}:
+    for name in public - {"events", "classify_stream"}:
         ours, theirs = (inspect.signature(getattr(one, name)) for one in (Client, AsyncClient))
         assert ours == theirs, name
 
@@ -117,6 +118,59 @@ def test_images_are_given_by_their_path_too(do: Do, server: SmallServer, tmp_pat
     ]
     with pytest.raises(FileNotFoundError):
         do("classify", tmp_path / "none.png")
+
+
+def _streamed(kind: str, url: str, inputs: Iterable[Any], **asked: Any) -> list[StreamResult]:
+    async def stream() -> list[StreamResult]:
+        async with AsyncClient(url, retries=AT_ONCE) as client:
+            return [one async for one in client.classify_stream(inputs, **asked)]
+
+    if kind == "async":
+        return asyncio.run(stream())
+    with Client(url, retries=AT_ONCE) as client:
+        return list(client.classify_stream(inputs, **asked))
+
+
+def test_a_stream_of_any_length_goes_in_bounded_parts(kind: str, server: SmallServer) -> None:
+    server.labels["mail"] = ["refund"]
+    results = _streamed(kind, server.url, (f"text {n}" for n in range(2500)), version=3, top_k=1)
+    assert [one.best.label for one in results if one.best] == ["refund"] * 2500
+    assert {one.version for one in results} == {3}
+    sent = server.calls("/v1/classify")
+    assert [len(one.body) for one in sent] == [1024, 1024, 452]
+    assert [text for one in sent for text in one.body] == [f"text {n}" for n in range(2500)]
+    assert sent[0].query == {"top_k": "1", "version": "3"}
+    server.seen.clear()
+    _streamed(kind, server.url, [b"i" * 5_000_000] * 2)
+    assert [len(one.body) for one in server.seen] == [1, 1]
+    assert _streamed(kind, server.url, []) == []
+
+
+def test_a_stream_marks_what_is_refused_and_goes_on(kind: str, server: SmallServer) -> None:
+    server.bad_input = "bad"
+    good, bad, more = _streamed(kind, server.url, ["a", "bad", {"id": "x", "text": "b"}])
+    assert (good.error, bad.version, bad.predictions, more.error) == (None, None, (), None)
+    assert bad.error is not None
+    assert (bad.error.status, bad.error.detail) == (422, "not this one")
+    assert bad.best is None
+
+
+def test_a_stream_that_ends_too_early_or_is_none_raises(kind: str, server: SmallServer) -> None:
+    server.ends_streams = True
+    with pytest.raises(Invalid, match="not this one"):
+        _streamed(kind, server.url, ["a"])
+    server.answer("<html>hello</html>", media_type="text/html")
+    with pytest.raises(UnexpectedAnswer):
+        _streamed(kind, server.url, ["a"])
+    server.refuse(404, detail="no task")
+    with pytest.raises(NotFound, match="no task"):
+        _streamed(kind, server.url, ["a"], task="none")
+
+
+def test_a_part_that_cannot_begin_is_sent_again(kind: str, server: SmallServer) -> None:
+    server.refuse(503)
+    assert len(_streamed(kind, server.url, ["a", "b"])) == 2
+    assert [one.body for one in server.seen] == [["a", "b"]] * 2
 
 
 def test_a_result_without_classes_has_no_best(do: Do) -> None:

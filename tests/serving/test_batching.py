@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 import pytest
 
-from backbones import IntArray
+from backbones import Input, IntArray
 from prompt_store import Store
 from tests.serving.bag_of_words import HeldBagOfWords
 from tests.serving.conftest import Serve
@@ -136,6 +136,28 @@ def test_inputs_of_like_length_share_a_pass_whoever_asked(store: Store, serve: S
     for text, result in zip(("a b", "c", "d e", "f", "g h"), together, strict=True):
         (alone,) = running.client.post(CLASSIFY, json={"inputs": text}).json()["results"]
         assert result["predictions"] == alone["predictions"]
+
+
+def test_patient_inputs_stand_behind_all_others(busy: Running, held: HeldBagOfWords) -> None:
+    batcher, answered = busy.service.batcher, []
+
+    async def ask(who: str, inputs: int) -> None:
+        asked = [Input(text="a b c")] * inputs
+        await busy.service.classify(asked, patient=who == "stream")
+        answered.append(who)
+
+    with ThreadPoolExecutor(3) as threads:
+        asking = [threads.submit(busy.wait, ask("running", 1))]
+        held.wait_for_pass()
+        asking.append(threads.submit(busy.wait, ask("stream", 5)))
+        _until(busy, lambda: batcher.waiting == 5)
+        asking.append(threads.submit(busy.wait, ask("single", 4)))
+        _until(busy, lambda: batcher.waiting == 9)
+        held.release()
+        for one in asking:
+            one.result()
+    assert answered == ["running", "single", "stream"]
+    assert held.sizes == [1, 8, 1]  # 4 of the one and 4 of the other, then the rest
 
 
 def test_clients_that_leave_take_their_inputs_with_them(

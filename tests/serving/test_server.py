@@ -19,12 +19,13 @@ from serving.app import create_app
 from serving.logs import JsonFormatter, TextFormatter, request_id
 from serving.metrics import METRICS, PrometheusMetrics
 from serving.problems import KINDS, MEDIA_TYPE
-from serving.schemas.classify import ClassifyAnswer
+from serving.schemas.classify import AnswerLine, ClassifyAnswer
 from serving.service import Service
 from serving.settings import Settings
 from tests.serving.bag_of_words import BagOfWords
 from tests.serving.conftest import Serve
 from tests.serving.publishing import BOTH, MAIL, publish
+from tests.serving.talking import LINES
 from tests.serving.test_problems import check
 
 
@@ -119,6 +120,11 @@ def test_the_examples_of_the_description_are_accepted_and_answers_have_its_shape
         assert answer.status_code == 200, answer.text
         parsed = ClassifyAnswer.model_validate_json(answer.content, strict=True)
         assert orjson.loads(parsed.model_dump_json()) == answer.json()
+    lines = document["paths"]["/v1/classify"]["post"]["requestBody"]["content"][LINES]
+    answers = client.post("/v1/classify", content=lines["example"], headers={"Content-Type": LINES})
+    for line in answers.content.splitlines():
+        assert AnswerLine.model_validate_json(line, strict=True)
+    assert [b"error" in line for line in answers.content.splitlines()] == [False, False, True]
     for body in shapes["ExamplesRequest"]["examples"]:
         assert client.post("/v1/tasks/mail/examples", json=body).status_code == 202
     for body in shapes["Declare"]["examples"]:
@@ -129,6 +135,10 @@ def test_the_description_shows_every_form_of_a_body(document: dict[str, Any]) ->
     ask = document["paths"]["/v1/classify"]["post"]
     assert list(ask["requestBody"]["content"]) == [
         "application/json", "image/png", "image/jpeg", "image/webp", "multipart/form-data",
+        "application/x-ndjson", "application/jsonl",
+    ]  # fmt: skip
+    assert list(ask["responses"]["200"]["content"]) == [
+        "application/json", "application/x-ndjson", "application/jsonl",
     ]  # fmt: skip
     assert {one["name"] for one in ask["parameters"]} == {"task", "top_k", "version", "min_version"}
     teach = document["paths"]["/v1/tasks/{task}/examples"]["post"]

@@ -1,0 +1,170 @@
+"""Classifying a stream: an input a line in, an answer a line out, in the same order.
+
+    read      cuts what comes in into lines, and starts an answer to each
+    collect   puts the answers into the spool, in order
+    deliver   sends what is in the spool
+
+Most clients send everything before they read anything. So reading must go on while nobody reads
+the answers: the spool keeps them. Reading stops for the backbone only, when as many inputs are
+under way as streams may have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import orjson
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from backbones import Input
+from serving.batcher import Answer
+from serving.bodies import read_line
+from serving.forward import Result
+from serving.lines import Line, LineSplitter
+from serving.logs import request_id
+from serving.middleware import internal_error
+from serving.problems import Problem
+from serving.schemas.classify import ClassifyOptions
+from serving.service import Service
+from serving.spool import Spool
+
+logger = logging.getLogger(__name__)
+
+_PAUSE: Final = 1.0
+"""Seconds until a line is tried again that found the queue full."""
+
+Coming = asyncio.Queue[asyncio.Task[bytes] | None]
+"""Answers in the order of their lines; None ends them."""
+
+
+class LineStream(Response):
+    """The answers to the lines of one request, which are read while they are sent."""
+
+    def __init__(self, service: Service, options: ClassifyOptions, media_type: str) -> None:
+        self.status_code = 200
+        self.background = None
+        self.media_type = media_type
+        self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        self._service = service
+        self._options = options
+        self._limits = service.settings.limits
+        self._ended_by: Problem | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises nothing where the client goes away: what is under way for it is dropped."""
+        coming: Coming = asyncio.Queue(self._service.stream_places)
+        with Spool(self._limits.stream_bytes, self._limits.stream_idle_seconds) as spool:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._read(receive, group, coming))
+                    group.create_task(self._collect(coming, spool))
+                    group.create_task(self._deliver(spool, send))
+            except* ClientDisconnect:
+                logger.info("the client of a stream went away")
+            except* TimeoutError:
+                logger.info("the client of a stream does not read its answers")
+
+    async def _read(self, receive: Receive, group: asyncio.TaskGroup, coming: Coming) -> None:
+        places = self._service.streams
+        try:
+            async for line in self._lines(receive):
+                await places.acquire()
+                task = group.create_task(self._answer(line))
+                task.add_done_callback(lambda _: places.release())
+                await coming.put(task)
+        except Problem as problem:
+            self._ended_by = problem
+        await coming.put(None)
+
+    async def _lines(self, receive: Receive) -> AsyncIterator[Line]:
+        """Raises Problem: client-idle, body-too-large. Raises ClientDisconnect."""
+        splitter = LineSplitter(self._limits.body_bytes)
+        more = True
+        while more:
+            message = await self._message(receive)
+            more = message.get("more_body", False)
+            for line in splitter.feed(message.get("body", b"")):
+                yield line
+        for line in splitter.end():
+            yield line
+
+    async def _message(self, receive: Receive) -> Any:
+        seconds = self._limits.stream_idle_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                message = await receive()
+        except TimeoutError as error:
+            raise Problem(
+                "client-idle", f"nothing came for {seconds:g} s; send the rest in a new stream"
+            ) from error
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        return message
+
+    async def _collect(self, coming: Coming, spool: Spool) -> None:
+        while (task := await coming.get()) is not None:
+            await spool.put(await task)
+        if self._ended_by is not None:
+            await spool.put(_line({"error": self._ended_by.members}))
+        await spool.finish()
+
+    async def _deliver(self, spool: Spool, send: Send) -> None:
+        start = {"status": self.status_code, "headers": self.raw_headers}
+        await send({"type": "http.response.start", **start})
+        async for part in spool.parts():
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _answer(self, line: Line) -> bytes:
+        """What is wrong with one line ends no other."""
+        named: dict[str, str] = {}
+        try:
+            asked = read_line(self._content(line))
+            named = {} if asked.id is None else {"id": asked.id}
+            answer = await self._classified(asked.to_input())
+        except Problem as error:
+            problem = error
+        except Exception:
+            logger.exception("unexpected error")
+            problem = internal_error(request_id.get())
+        else:
+            return _line({"version": answer.version, **result_members(answer.results[0]), **named})
+        return _line({**named, "line": line.number, "error": problem.members})
+
+    def _content(self, line: Line) -> bytes:
+        if line.content is None:
+            most = self._limits.body_bytes
+            raise Problem("body-too-large", f"the line is longer than {most} bytes", limit=most)
+        return line.content
+
+    async def _classified(self, one: Input) -> Answer:
+        """Waits for room, where a request of its own would be refused."""
+        ask = self._options
+        while True:
+            try:
+                return await self._service.classify(
+                    [one], ask.task, ask.top_k, ask.version, ask.min_version, patient=True
+                )
+            except Problem as problem:
+                if problem.slug != "overloaded":
+                    raise
+            await asyncio.sleep(_PAUSE)
+
+
+def result_members(one: Result) -> dict[str, Any]:
+    """A result as answers have it, under a new name."""
+    return {
+        "id": uuid.uuid4().hex,
+        "novelty": one.novelty,
+        "predictions": [prediction._asdict() for prediction in one.predictions],
+    }
+
+
+def _line(members: dict[str, Any]) -> bytes:
+    return orjson.dumps(members) + b"\n"
