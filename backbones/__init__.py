@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from backbones.arrays import FloatArray, IntArray
 from backbones.bank import NEVER, Bank, TokenBank
 from backbones.description import Description
-from backbones.engines import load_to_serve
+from backbones.engines import in_int8, load_to_serve
 from backbones.errors import (
     BackboneError,
     InvalidInput,
@@ -53,6 +53,7 @@ __all__ = [
     "TokenPrefix",
     "TrainableBackbone",
     "UnsupportedModel",
+    "in_int8",
     "load",
     "load_to_serve",
 ]

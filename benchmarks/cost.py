@@ -23,6 +23,7 @@ from learner.build import build_learner
 from learner.config import LearnerConfig
 from prompt_store import Kind, Manifest, Store
 from serving.forward import ForwardPass, Slice, Work
+from serving.precision import Engines
 from serving.snapshot import Snapshot, SnapshotLoader
 
 EARLY, LATE = 3, 30
@@ -108,7 +109,7 @@ def _around(seconds: Sequence[float], task: int) -> float:
 def _request_seconds(
     backbone: TrainableBackbone, early: Snapshot, late: Snapshot, texts: Sequence[str]
 ) -> tuple[float, float]:
-    forward = ForwardPass(backbone)
+    forward = ForwardPass(Engines(backbone))
     times: dict[int, list[float]] = {early.version: [], late.version: []}
     for i in range(ROUNDS):
         inputs = [Input(text=texts[i % len(texts)])]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import click
 
-from backbones.engines import Runtime
+from backbones.engines import Precision, Runtime
 from benchmarks.runtime_option import runtime_option
 
 _MANY = click.IntRange(min=1)
@@ -16,6 +17,13 @@ _MANY = click.IntRange(min=1)
 @click.option("--backbone", default="minilm", show_default=True)
 @click.option("--image-size", type=click.IntRange(min=1), help="Pixels of a side, for images.")
 @runtime_option
+@click.option(
+    "--precision",
+    type=click.Choice(get_args(Precision)),
+    default="fp32",
+    show_default=True,
+    help="As of `serve`; int8 is not judged here.",
+)
 @click.option(
     "--batch",
     "batches",
@@ -38,6 +46,7 @@ def passes(
     backbone: str,
     image_size: int | None,
     runtime: Runtime,
+    precision: Precision,
     batches: tuple[int, ...],
     domains: int,
     rows: int,
@@ -48,15 +57,16 @@ def passes(
     """Compare the plain model with prompted, routed and two passes."""
     import orjson
 
-    from backbones import BackboneError, load_to_serve
+    from backbones import BackboneError, in_int8, load_to_serve
     from benchmarks.passes import markdown, run_pass
 
     try:
         encoder = load_to_serve(backbone, runtime=runtime, threads=threads, image_size=image_size)
+        encoder = in_int8(encoder) if precision == "int8" else encoder
     except BackboneError as error:
         raise click.ClickException(str(error)) from error
     costs = run_pass(encoder, batches, domains=domains, rows=rows, rounds=rounds)
-    click.echo(f"{encoder.description.name} on {encoder.runtime}\n", err=True)
+    click.echo(f"{encoder.description.name} on {encoder.runtime}, {precision}\n", err=True)
     click.echo(markdown(costs))
     if json_path is not None:
         content = {"rows": [one.as_json() for one in costs]}

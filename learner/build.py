@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from backbones import TrainableBackbone
+from backbones import Backbone, TrainableBackbone
 from backbones.description import Modality
 from learner.config import LearnerConfig
 from learner.events import Emit, discard
@@ -51,7 +51,10 @@ def build_learner(
     writer: str = "learner",
     emit: Emit = discard,
     stopping: Callable[[], bool] = lambda: False,
+    int8: Backbone | None = None,
 ) -> Learner:
     """A learner on this store; call its `start`, then `step` for as long as it should learn."""
     method = build_method(config, backbone.description.modality)
-    return Learner(store, backbone, method, config, writer=writer, emit=emit, stopping=stopping)
+    return Learner(
+        store, backbone, method, config, writer=writer, emit=emit, stopping=stopping, int8=int8
+    )

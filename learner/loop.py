@@ -1,7 +1,8 @@
 """The learner: takes batches from the intake, publishes versions. One unit of work at a time.
 
 A unit is a *refresh* (all waiting batches into statistics and heads, a version at once) or a
-*training* (the prompt of one task, tried by the gate); before both comes a request to *forget*.
+*training* (the prompt of one task, tried by the gate); before both comes a request to *forget*, and
+where int8 is served, a judgement of it comes between them.
 Batches that arrive while a prompt trains are refreshed between its steps. All state is in the
 store: a learner that dies is replaced by another that reads it, and what was not committed is done
 again.
@@ -14,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from backbones import TrainableBackbone
+from backbones import Backbone, TrainableBackbone
 from learner.attempts import OUTER_ERRORS, Attempts
 from learner.config import LearnerConfig
 from learner.domain import Domain
@@ -22,6 +23,7 @@ from learner.encoding import ExampleEncoder
 from learner.errors import Cancelled, Interrupted, Unlearnable
 from learner.events import Emit, discard
 from learner.forgetting import forget_task
+from learner.int8 import Int8Judge
 from learner.knowledge import Knowledge
 from learner.methods.base import Method, MethodState
 from learner.publisher import FORGOTTEN, Entry
@@ -60,7 +62,9 @@ class Learner:
         writer: str = "learner",
         emit: Emit = discard,
         stopping: Callable[[], bool] = lambda: False,
+        int8: Backbone | None = None,
     ) -> None:
+        """int8: what replicas serve with where this learner finds it as good; None: none does."""
         self._store = store
         self._encoder = ExampleEncoder(backbone, store.blobs.get)
         self._method = method
@@ -69,6 +73,7 @@ class Learner:
         reference = MethodReference(name=method.name, config_digest=method.digest)
         fingerprint = backbone.description.fingerprint
         self._standing = Standing(store, writer, fingerprint, reference, emit)
+        self._int8 = None if int8 is None else Int8Judge(int8, self._encoder)
         self._attempts = Attempts()
         self._task_of: dict[str, str] = {}
         self._parted: list[str] = []
@@ -90,7 +95,7 @@ class Learner:
         if not self._knowledge.is_complete:
             self._complete()
             return True
-        if self._forget_asked(timeline) or self._refresh_waiting(timeline):
+        if self._forget_asked(timeline) or self._refresh_waiting(timeline) or self._judge_int8():
             return True
         if timeline.undecided:
             self._train_next(timeline)
@@ -185,6 +190,20 @@ class Learner:
         knowledge = complete(self._knowledge, self._encoder, self._config)
         blobs = self._standing.archive.write(knowledge) | self._standing.lineage_blobs()
         self._standing.publish(Entry(Kind.REFRESH, knowledge, blobs))
+
+    def _judge_int8(self) -> bool:
+        """Find out whether live may be served in int8; whether that was still to do.
+
+        A version with the same content says so: what is learnt goes live without waiting for it.
+        """
+        base = self._standing.base
+        if self._int8 is None or base is None or self._int8.has_judged(base):
+            return False
+        verdict = self._int8.judge(base, self._knowledge)
+        if verdict is not None:
+            entry = Entry(Kind.REFRESH, self._knowledge, dict(base.blobs), int8=verdict)
+            self._standing.publish(entry)
+        return True
 
     def _fail(self, batch: Batch, reason: str) -> None:
         self._standing.publisher.fail(batch, reason)
@@ -330,7 +349,8 @@ class Learner:
             timeline = self._standing.catch_up()
             if self._store.erasures.pending() or not self._knowledge.is_complete:
                 raise Interrupted(f"the training of task {task!r} gives way and begins anew")
-            self._refresh_waiting(timeline)
+            if not self._refresh_waiting(timeline):
+                self._judge_int8()
 
         knowledge = self._knowledge
         description = self._encoder.description

@@ -14,6 +14,7 @@ from prompt_store import (
     Conflict,
     Draft,
     FencedOut,
+    Int8Verdict,
     Kind,
     Manifest,
     MethodReference,
@@ -40,6 +41,7 @@ class Entry:
     batches: Sequence[str] = ()
     decided: Sequence[str] = ()
     gate: dict[str, Any] | None = None
+    int8: Int8Verdict | None = None
     metrics: dict[str, float | int | str] = field(default_factory=dict)
 
 
@@ -125,6 +127,7 @@ class Publisher:
             decided=tuple(entry.decided),
             gate=entry.gate,
             arrangement=entry.knowledge.arrangement,
+            int8=entry.int8,
             metrics={**entry.knowledge.metrics, **entry.metrics},
         )
 

@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable
 
-from backbones import TrainableBackbone
+from backbones import Backbone, TrainableBackbone
 from learner.build import build_learner
 from learner.config import LearnerConfig
 from learner.errors import Cancelled, ForeignStore, Superseded
@@ -37,9 +37,12 @@ class Worker:
         *,
         writer: str,
         emit: Emit = discard,
+        load_int8: Callable[[], Backbone] | None = None,
     ) -> None:
+        """load_int8: the engine that replicas serve int8 with; None where they do not."""
         self._store = store
         self._load_backbone = load_backbone
+        self._load_int8 = load_int8
         self._config = config
         self._writer = writer
         self._emit = emit
@@ -59,9 +62,10 @@ class Worker:
         """Learn until stopped; while another learner holds the store, rest and watch it."""
         give_way(self._config.niceness)
         backbone = self._load_backbone()
+        int8 = None if self._load_int8 is None else self._load_int8()
         while not self._stopped.is_set():
             try:
-                self._learn(backbone)
+                self._learn(backbone, int8)
             except Cancelled:
                 return
             except Superseded as error:
@@ -69,7 +73,7 @@ class Worker:
                 self._emit(Event(kind="failed", message=f"another learner is at work: {error}"))
                 self._rest_until_needed()
 
-    def _learn(self, backbone: TrainableBackbone) -> None:
+    def _learn(self, backbone: TrainableBackbone, int8: Backbone | None) -> None:
         learner = build_learner(
             self._store,
             backbone,
@@ -77,6 +81,7 @@ class Worker:
             writer=self._writer,
             emit=self._emit,
             stopping=self._stopped.is_set,
+            int8=int8,
         )
         self._persist(learner.start)
         busy = True

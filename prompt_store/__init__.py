@@ -25,7 +25,7 @@ from prompt_store.errors import (
 )
 from prompt_store.intake import Intake
 from prompt_store.log import Log
-from prompt_store.manifest import Draft, Kind, Manifest, MethodReference, TaskEntry
+from prompt_store.manifest import Draft, Int8Verdict, Kind, Manifest, MethodReference, TaskEntry
 from prompt_store.store import Store
 from prompt_store.timeline import Timeline, fold
 
@@ -44,6 +44,7 @@ __all__ = [
     "Erasures",
     "Example",
     "FencedOut",
+    "Int8Verdict",
     "Intake",
     "InvalidDraft",
     "InvalidKey",

@@ -58,6 +58,17 @@ class TaskEntry(Record):
     domain: Name | None = None  # the tasks it shares a prompt and a head with
 
 
+class Int8Verdict(Record):
+    """Whether a version may be served in int8, by what its kept examples say."""
+
+    accepted: bool
+    reason: str
+    engine: Name  # fingerprint of the int8 backbone that was tried
+    rows: Count  # held-out ones
+    accuracy: dict[Name, float] = Field(default_factory=dict)  # of fp32 and int8 on them
+    agreement: float | None = None  # share of them that both answer alike
+
+
 class Draft(Record):
     """A manifest before it has a number."""
 
@@ -76,6 +87,7 @@ class Draft(Record):
     source: Number | None = None  # what a rollback or promotion names
     gate: Report | None = None
     arrangement: Report | None = None  # why its tasks fall into these domains
+    int8: Int8Verdict | None = None  # None: nobody has tried it
     metrics: Metrics = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -27,7 +27,7 @@ from prompt_store.records import Record, decode, encode
 from prompt_store.timeline import Timeline
 
 FORMAT_KEY = "format.json"
-CONTENT = frozenset({"backbone", "method", "labels", "tasks", "blobs"})  # what a version serves
+CONTENT = frozenset({"backbone", "method", "labels", "tasks", "blobs", "int8"})  # what it serves
 
 
 class StoreFormat(Record):

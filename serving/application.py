@@ -16,6 +16,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,14 @@ from ray import serve
 from ray.serve.config import HTTPOptions
 from ray.serve.handle import DeploymentHandle
 
-from backbones import load, load_to_serve
+from backbones import load
 from learner.events import Event
 from learner.worker import Worker
 from prompt_store import Store
 from serving.app import create_app
 from serving.auth import is_loopback
-from serving.cores import available_cores, bound_blas, encoder_threads
+from serving.cores import available_cores, bound_blas
+from serving.precision import load_engines, load_int8
 from serving.ray_metrics import RayMetrics
 from serving.service import Service
 from serving.settings import Settings
@@ -62,19 +64,14 @@ class Classifier:
         bound_blas(1)
         self._settings = Settings(**settings)
         self._learner = learner
-        backbone = await asyncio.to_thread(
-            load_to_serve,
-            self._settings.backbone,
-            runtime=self._settings.runtime,
-            threads=encoder_threads(self._settings.threads),
-            **self._settings.image_options(),
-        )
+        engines = await asyncio.to_thread(load_engines, self._settings)
         self._broadcaster = Broadcaster()
         self._service = Service(
             Store.open(self._settings.store),
-            backbone,
+            engines.fp32,
             self._settings,
             RayMetrics(),
+            int8=engines.int8,
             nudge=self._broadcaster.nudge,
             wake=self._wake,
             trusted_local=is_loopback(self._settings.host),
@@ -109,18 +106,20 @@ class Learner:
         self._settings = Settings(**settings)
         self._broadcaster = Broadcaster()
         self._error: BaseException | None = None
-        learner = self._settings.learner
+        learner, images = self._settings.learner, self._settings.image_options()
+        judged_with = partial(load_int8, self._settings.backbone, learner.threads, images)
         bound_blas(learner.threads)
         self._worker = Worker(
             Store.open(self._settings.store),
             lambda: load(
                 self._settings.backbone,
                 threads=learner.threads,
-                **self._settings.image_options(),
+                **images,
             ),
             learner,
             writer=serve.get_replica_context().replica_id.unique_id,
             emit=self._emit,
+            load_int8=judged_with if self._settings.precision == "int8" else None,
         )
         self._thread = threading.Thread(target=self._work, name="learner", daemon=True)
         self._thread.start()

@@ -1,4 +1,7 @@
-"""One pass: slices of many requests, tasks and versions through the backbone to their results."""
+"""One pass: slices of many requests, tasks and versions through the backbone to their results.
+
+Versions that are served in int8 and those in fp32 take a pass each.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ from backbones import (
 )
 from learner.content import ROUTED
 from learner.sight import Seen
+from serving.precision import Engines
 from serving.problems import Problem, invalid
 from serving.snapshot import Snapshot, View
 
@@ -96,23 +100,25 @@ class _Pairs:
 class ForwardPass:
     """The function the batcher's worker thread calls."""
 
-    def __init__(self, backbone: Backbone) -> None:
-        self._backbone = backbone
-        self._nothing = Bank.stack([Prefix.empty(backbone.description)])
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+        self._nothing = Bank.stack([Prefix.empty(engines.fp32.description)])
 
     def __call__(self, slices: Sequence[Slice]) -> Sequence[Sequence[Result] | Exception]:
         """For each slice the results of its inputs, or the Problem with it."""
         outcomes: list[Sequence[Result] | Exception] = [[] for _ in slices]
-        reads: list[tuple[int, _Read]] = []
+        reads: dict[Backbone, list[tuple[int, _Read]]] = defaultdict(list)
         for place, one in enumerate(slices):
             try:
                 check(one.snapshot, one.work.task)
-                reads.append((place, self._read(one)))
+                read = self._read(one)
             except Problem as problem:
                 outcomes[place] = problem
-        if reads:
-            places, passed = zip(*reads, strict=True)
-            for place, results in zip(places, self._answer(passed), strict=True):
+            else:
+                reads[self._engines.choose(one.snapshot.manifest).backbone].append((place, read))
+        for engine, group in reads.items():
+            places, passed = zip(*group, strict=True)
+            for place, results in zip(places, self._answer(passed, engine), strict=True):
                 outcomes[place] = results
         return outcomes
 
@@ -128,13 +134,13 @@ class ForwardPass:
         texts = [Input(text=inputs[i].text) for i in index]
         texts += [Input(text=inputs[i].text_pair) for i in index]
         try:
-            return _Pairs(np.array(index, np.int64), self._backbone.preprocess(texts))
+            return _Pairs(np.array(index, np.int64), self._engines.fp32.preprocess(texts))
         except InvalidInput as error:
             raise invalid("#/inputs", str(error)) from error
 
-    def _answer(self, reads: Sequence[_Read]) -> list[list[Result]]:
+    def _answer(self, reads: Sequence[_Read], engine: Backbone) -> list[list[Result]]:
         """The results of each slice. Inputs of one view share one use of its head."""
-        seen, rows = self._see(reads)
+        seen, rows = self._see(reads, engine)
         asked = [read.slice for read in reads for _ in range(len(read.batch))]
         shares = _shares(asked, seen, rows)
         groups: dict[int, list[int]] = defaultdict(list)
@@ -154,8 +160,8 @@ class ForwardPass:
                 results[index] = Result(None if far is None else far[place], top)
         return _dealt(results, reads)
 
-    def _see(self, reads: Sequence[_Read]) -> tuple[Seen, IntArray]:
-        """What the backbone sees in all inputs in order, and the row each went through.
+    def _see(self, reads: Sequence[_Read], engine: Backbone) -> tuple[Seen, IntArray]:
+        """What an engine sees in all inputs in order, and the row each went through.
 
         One pass for all versions, tasks and pairs. Rows count from each version's own first.
         """
@@ -172,7 +178,7 @@ class ForwardPass:
         ]
         texts = [read.pairs.texts for read in alone if read.pairs is not None]
         used = None if banks.bank is None else np.concatenate(rows)
-        states = self._backbone.encode_layers(Preprocessed.concat(whole + texts), banks.bank, used)
+        states = engine.encode_layers(Preprocessed.concat(whole + texts), banks.bank, used)
         count = sum(len(batch) for batch in whole)
         apart = _apart(reads, states.features[count:]) if alone else None
         first = np.concatenate(

@@ -16,13 +16,16 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 
+from backbones.engines import Precision
 from learner.config import LearnerConfig
 from learner.events import Event
 from prompt_store import Store
 from serving.cores import bound_blas
+from serving.precision import load_int8
 from serving.settings import ImageOptions
 
 log = logging.getLogger(__name__)
@@ -45,8 +48,10 @@ class LearnerProcess:
         config: LearnerConfig,
         observe: Callable[[Event], None],
         image_options: ImageOptions | None = None,
+        precision: Precision = "fp32",
     ) -> None:
-        self._arguments = (store, backbone, image_options or {}, config.model_dump_json())
+        settings = config.model_dump_json()
+        self._arguments = (store, backbone, image_options or {}, precision, settings)
         self._observe = observe
         self._context = multiprocessing.get_context("spawn")
         self._stopping = threading.Event()
@@ -138,6 +143,7 @@ def learn_until_stopped(
     store: str,
     backbone: str,
     image_options: ImageOptions,
+    precision: Precision,
     config_json: str,
 ) -> None:
     """The child's main: a worker, and a thread that listens to the parent."""
@@ -148,12 +154,14 @@ def learn_until_stopped(
     from learner.worker import Worker
 
     bound_blas(config.threads)
+    judged_with = partial(load_int8, backbone, config.threads, image_options)
     worker = Worker(
         Store.open(store),
         lambda: load(backbone, threads=config.threads, **image_options),
         config,
         writer="local",
         emit=_Sender(tells),
+        load_int8=judged_with if precision == "int8" else None,
     )
     threading.Thread(target=_listen, args=(listens, worker.wake, worker.stop), daemon=True).start()
     worker.run()

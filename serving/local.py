@@ -9,15 +9,15 @@ from collections.abc import Callable
 
 import uvicorn
 
-from backbones import load_to_serve
 from learner.events import Event
 from learner.origin import check_backbone
 from prompt_store import Store
 from serving.app import create_app
-from serving.cores import bound_blas, encoder_threads
+from serving.cores import bound_blas
 from serving.http_server import HttpServer, listen
 from serving.learner_process import LearnerProcess
 from serving.metrics import PrometheusMetrics
+from serving.precision import load_engines
 from serving.service import Service
 from serving.settings import Settings
 
@@ -64,17 +64,17 @@ class LocalServer:
         store = Store.open(settings.store)
         bound_blas(1)
         log.info("loading the backbone %s", settings.backbone)
-        backbone = load_to_serve(
-            settings.backbone,
-            runtime=settings.runtime,
-            threads=encoder_threads(settings.threads),
-            **settings.image_options(),
-        )
+        engines = load_engines(settings)
         live = store.timeline().live
         if live is not None:
-            check_backbone(store.manifest(live), backbone.description.fingerprint)
+            check_backbone(store.manifest(live), engines.fp32.description.fingerprint)
         self.service = Service(
-            store, backbone, settings, PrometheusMetrics(), wake=lambda: self.learner.wake()
+            store,
+            engines.fp32,
+            settings,
+            PrometheusMetrics(),
+            int8=engines.int8,
+            wake=lambda: self.learner.wake(),
         )
         self.learner = LearnerProcess(
             settings.store,
@@ -82,6 +82,7 @@ class LocalServer:
             settings.learner,
             self._observe,
             settings.image_options(),
+            settings.precision,
         )
         self.app = create_app(self.service)
 

@@ -21,6 +21,7 @@ from serving.learning import Learning
 from serving.limits import check_count, check_inputs
 from serving.metrics import Metrics
 from serving.pins import Pins
+from serving.precision import Engines
 from serving.preprocessing import Preprocessor
 from serving.problems import Problem, invalid
 from serving.progress import Progress
@@ -40,6 +41,7 @@ _FORWARDED = ("progress", "failed", "idle")  # the learner's events that the log
 class Service:
     """One replica. Make it anywhere; `start` and all else belong to one event loop.
 
+    int8: `in_int8` of the backbone, for the versions that may be served with it.
     nudge: called with a version that was just published through this replica, to tell the others;
     wake: called when a batch has been accepted, to tell the learner. Both poll anyway.
     troubles: what others have to report in `/v1/info`, by their name, as a fallback in use.
@@ -53,12 +55,14 @@ class Service:
         settings: Settings,
         metrics: Metrics,
         *,
+        int8: Backbone | None = None,
         nudge: Callable[[int], None] | None = None,
         wake: Callable[[], None] | None = None,
         trusted_local: bool | None = None,
     ) -> None:
         self.store = store
         self.backbone = backbone
+        self.engines = Engines(backbone, int8)
         self.settings = settings
         self.metrics = metrics
         self.access = Access(settings.keys, trusted_local)
@@ -77,7 +81,7 @@ class Service:
             self.events.publish,
         )
         self.batcher = Batcher(
-            ForwardPass(backbone),
+            ForwardPass(self.engines),
             backbone.passes,
             lambda: self.watcher.snapshot,
             settings.batching,

@@ -24,7 +24,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from backbones.engines import Runtime
+from backbones.engines import Precision, Runtime
 from backbones.images import MAX_PIXELS
 from learner.config import LearnerConfig
 from serving.names import LONGEST_NAME
@@ -152,6 +152,11 @@ class Settings(BaseSettings):
         description="what computes a replica's passes: onnx (ONNX Runtime), torch, or auto: onnx "
         "on a CPU where it is installed",
     )
+    precision: Precision = Field(
+        "fp32",
+        description="what replicas compute in; int8 (ONNX Runtime on a CPU): versions that the "
+        "learner found as good in it, and all others in fp32",
+    )
     engine: Literal["local", "ray"] = Field(
         "local", description="local: one process and a learner beside it; ray: Ray Serve"
     )
@@ -197,6 +202,15 @@ class Settings(BaseSettings):
         if self.engine == "local" and self.replicas > 1:
             raise ValueError(
                 f"engine local runs one replica, not {self.replicas}; use engine ray for more"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _int8_needs_onnx(self) -> Self:
+        if self.precision == "int8" and self.runtime == "torch":
+            raise ValueError(
+                "precision int8 needs ONNX Runtime, and runtime is torch; use runtime onnx, or "
+                "precision fp32"
             )
         return self
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,7 @@ from backbones.layer_states import LayerStates
 from backbones.micro_batches import PassCost, micro_batches
 from backbones.onnx.exported import GRAPH, OUTPUTS, Exported
 from backbones.onnx.feed import BankFeed
+from backbones.onnx.int8 import quantised
 from backbones.prefix import Prefix
 from backbones.rows import check_choice
 
@@ -32,41 +34,58 @@ class OnnxBackbone:
 
     runtime: Final = "onnx"
 
-    def __init__(
-        self,
+    def __init__(self, exported: Exported, graph: Path, *, threads: int | None = None) -> None:
+        """Run `graph`, that of an export or one made from it.
+
+        threads: of one pass, None for ONNX Runtime's choice
+        Raises UnsupportedModel where the file is damaged.
+        """
+        self.description: Final = exported.description
+        self._exported: Final = exported
+        self._graph: Final = graph
+        self._threads: Final = threads
+        with _readable(graph.parent, self.description.name):
+            self._session: Final = onnxruntime.InferenceSession(
+                str(graph), _session_options(threads), providers=["CPUExecutionProvider"]
+            )
+        self._shrinking: Final = onnxruntime.RunOptions()
+        self._shrinking.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        self._feeds: Final = BankCache(lambda bank: BankFeed(bank, self.description))
+        self._nothing: Final = Bank.stack([Prefix.empty(self.description)])
+
+    @classmethod
+    def load(
+        cls,
         folder: Path,
         name: str,
         *,
         threads: int | None = None,
         max_pixels: int | None = None,
-    ) -> None:
+    ) -> OnnxBackbone:
         """Load what `export` wrote into `folder`.
 
         name: what the backbone is called;  threads: of one pass, None for ONNX Runtime's choice
         max_pixels: of an image before it is resized, None for `MAX_PIXELS`
         Raises UnsupportedModel where the files are damaged.
         """
-        try:
+        with _readable(folder, name):
             exported = Exported.load(folder, max_pixels)
-            session = onnxruntime.InferenceSession(
-                str(folder / GRAPH), _session_options(threads), providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # ONNX Runtime's own errors have no common class
-            raise UnsupportedModel(
-                f"the export of {name!r} in {folder} cannot be read ({error}); remove that folder, "
-                "and it is exported anew"
-            ) from error
-        self.description: Final = replace(exported.description, name=name)
-        self._reader: Final = exported.reader
-        self._session: Final = session
-        self._shrinking: Final = onnxruntime.RunOptions()
-        self._shrinking.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        self._feeds: Final = BankCache(lambda bank: BankFeed(bank, self.description))
-        self._nothing: Final = Bank.stack([Prefix.empty(self.description)])
+        description = replace(exported.description, name=name)
+        return cls(replace(exported, description=description), folder / GRAPH, threads=threads)
+
+    def quantised(self) -> OnnxBackbone:
+        """The same in int8, with the same reader. Its numbers are others, so is its fingerprint.
+
+        Raises UnsupportedModel, OSError where the graph cannot be made, once, beside this one's.
+        """
+        folder = quantised(self._graph.parent, self.description.name)
+        description = replace(self.description, fingerprint=folder.name)
+        exported = replace(self._exported, description=description)
+        return OnnxBackbone(exported, folder / GRAPH, threads=self._threads)
 
     def preprocess(self, inputs: Sequence[Input]) -> Preprocessed:
         """Token ids or pixels, as the torch engine makes them. Raises InvalidInput."""
-        return self._reader(inputs)
+        return self._exported.reader(inputs)
 
     def passes(self, lengths: IntArray) -> list[IntArray]:
         """Positions of the examples of each pass, cheapest together; see `Backbone`."""
@@ -94,12 +113,23 @@ class OnnxBackbone:
     def _pass(
         self, batch: Preprocessed, part: IntArray, feed: BankFeed, rows: IntArray
     ) -> tuple[FloatArray, IntArray]:
-        fed = {**self._reader.fed(batch, part), "rows": rows, **feed.arrays(rows)}
+        fed = {**self._exported.reader.fed(batch, part), "rows": rows, **feed.arrays(rows)}
         large = (
             int(batch.lengths[part].max()) > PASS_COST.budget
         )  # its memory would be kept for ever
         states, taken = self._session.run(list(OUTPUTS), fed, self._shrinking if large else None)
         return np.asarray(states), np.asarray(taken)
+
+
+@contextmanager
+def _readable(folder: Path, name: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # ONNX Runtime's own errors have no common class
+        raise UnsupportedModel(
+            f"the export of {name!r} in {folder} cannot be read ({error}); remove that folder, "
+            "and it is made anew"
+        ) from error
 
 
 def _session_options(threads: int | None) -> onnxruntime.SessionOptions:

@@ -6,29 +6,23 @@ import json
 import logging
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
 from filelock import FileLock
 
-from backbones.errors import UnsupportedModel
 from backbones.fingerprint import fingerprint
+from backbones.onnx import child
 from backbones.sources import Source
 
 log = logging.getLogger(__name__)
 
 FORMAT: Final = "2"
 """Of graphs and their files; another one is exported anew."""
-PATIENCE_SECONDS: Final = 600
-"""How long an export may take; another process's is waited for as long."""
 _DECIDING: Final = ("torch", "transformers", "timm", "onnx", "onnxscript")
-_SAID: Final = 2000
-"""Characters of a failed export's output that are passed on."""
 
 
 def default_folder() -> Path:
@@ -43,62 +37,46 @@ def default_folder() -> Path:
 def exported(source: Source, options: Mapping[str, Any], cache: Path) -> Path:
     """The folder of a backbone's graph, exported in a process of its own where it is not there.
 
-    options: of `backbones.load`, as far as they decide the graph. Who comes while another exports
-    waits for that. Raises SourceError, UnsupportedModel, OSError (TimeoutError: the other hangs).
+    options: of `backbones.load`, as far as they decide the graph.
+    Raises SourceError, UnsupportedModel, OSError (TimeoutError: another process hangs).
     """
-    folder = cache / _digest(source, options)
+
+    def export(folder: Path) -> None:
+        arguments = [str(source.folder), str(folder), json.dumps(dict(options))]
+        failure = f"backbone {source.name!r} could not be exported to ONNX"
+        child.run("backbones.onnx.export", arguments, failure)
+
+    doing = f"exporting {source.name} to ONNX, once: ten seconds to a minute"
+    return made_once(cache / _digest(source, options), export, doing)
+
+
+def made_once(folder: Path, make: Callable[[Path], None], doing: str) -> Path:
+    """`folder`, filled by `make` where it is not there; who comes meanwhile waits for that.
+
+    doing: for the log. Raises what `make` raises, OSError (TimeoutError: another process hangs).
+    """
     if folder.is_dir():
         return folder
-    cache.mkdir(parents=True, exist_ok=True)
-    with FileLock(cache / f"{folder.name}.lock", timeout=PATIENCE_SECONDS):
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f"{folder.name}.lock"), timeout=child.PATIENCE_SECONDS):
         if not folder.is_dir():
-            log.info("exporting %s to ONNX, once: ten seconds to a minute", source.name)
-            _export(source, options, folder)
+            log.info("%s", doing)
+            _make(folder, make)
     return folder
 
 
-def _export(source: Source, options: Mapping[str, Any], folder: Path) -> None:
+def _make(folder: Path, make: Callable[[Path], None]) -> None:
     """Into a folder beside it first, so that whoever finds it finds all of it."""
-    prefix = f".export-{folder.name}-"
+    prefix = f".begun-{folder.name}-"
     for left in folder.parent.glob(f"{prefix}*"):  # by one that was killed: the lock is ours now
         shutil.rmtree(left, ignore_errors=True)
     begun = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
     try:
-        _run(source, options, begun)
+        make(begun)
         begun.chmod(0o755)
         begun.rename(folder)
     finally:
         shutil.rmtree(begun, ignore_errors=True)
-
-
-def _run(source: Source, options: Mapping[str, Any], folder: Path) -> None:
-    """The child ends with this process: its standard input is a pipe that closes then."""
-    command = [sys.executable, "-P", "-m", "backbones.onnx.export"]
-    command += [str(source.folder), str(folder), json.dumps(dict(options))]
-    paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
-    listens, held = os.pipe()
-    try:
-        done = subprocess.run(
-            command,
-            stdin=listens,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "PYTHONPATH": paths},
-            timeout=PATIENCE_SECONDS,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise UnsupportedModel(
-            f"backbone {source.name!r} could not be exported to ONNX in {PATIENCE_SECONDS} s"
-        ) from error
-    finally:
-        os.close(listens)
-        os.close(held)
-    if done.returncode:
-        said = (done.stdout + done.stderr).strip()[-_SAID:]
-        raise UnsupportedModel(
-            f"backbone {source.name!r} could not be exported to ONNX; the export ended with "
-            f"{done.returncode}:\n{said}"
-        )
 
 
 def _digest(source: Source, options: Mapping[str, Any]) -> str:

@@ -7,9 +7,7 @@ server does not keep torch in memory.
 from __future__ import annotations
 
 import json
-import os
 import sys
-import threading
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +18,7 @@ from PIL import Image
 from backbones.errors import UnsupportedModel
 from backbones.images import encoded
 from backbones.inputs import Input
+from backbones.onnx import child
 from backbones.onnx.entries import PixelEntry, TokenEntry
 from backbones.onnx.exported import GRAPH, INPUTS, OUTPUTS, Exported
 from backbones.onnx.graph import Entry, PassGraph
@@ -68,7 +67,9 @@ def _check(backbone: TorchBackbone[Any], folder: Path) -> None:
 
     name = backbone.description.name
     try:
-        check_same(backbone, OnnxBackbone(folder, name), _inputs(backbone.description.modality))
+        check_same(
+            backbone, OnnxBackbone.load(folder, name), _inputs(backbone.description.modality)
+        )
     except Exception as error:  # ONNX Runtime's own errors have no common class
         raise UnsupportedModel(
             f"the graph of {name!r} does not do what it should: {error}"
@@ -132,15 +133,9 @@ def main(name: str, folder: str, options: str) -> None:
     """options: of `backbones.load`, as JSON."""
     from backbones import load
 
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    child.end_with_the_parent()
     backbone = load(name, device="cpu", precision="fp32", **json.loads(options))
     export(backbone, Path(folder))
-
-
-def _end_with_the_parent() -> None:
-    """Standard input is a pipe that nobody writes to; it closes when the parent is gone."""
-    os.read(sys.stdin.fileno(), 1)
-    os._exit(1)
 
 
 if __name__ == "__main__":

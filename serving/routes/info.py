@@ -27,11 +27,14 @@ async def get_info(service: ServiceDependency) -> InfoBody:
 
 def _info(service: Service, pending: int) -> InfoBody:
     snapshot = service.watcher.snapshot
+    choice = service.engines.choose(snapshot.manifest if snapshot else None)
     return InfoBody(
         name="perennial",
         release=version("perennial"),
         engine=service.settings.engine,
         runtime=service.backbone.runtime,
+        precision=choice.precision,
+        precision_reason=choice.reason,
         backbone=BackboneBody.model_validate(service.backbone.description, from_attributes=True),
         method=service.settings.learner.method,
         ready=service.ready,

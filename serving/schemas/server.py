@@ -54,6 +54,8 @@ class InfoBody(AnswerShape):
                 "release": "0.1.0",
                 "engine": "local",
                 "runtime": "onnx",
+                "precision": "fp32",
+                "precision_reason": "int8 was not asked for",
                 "backbone": {
                     "name": "minilm",
                     "modality": "text",
@@ -85,6 +87,8 @@ class InfoBody(AnswerShape):
     release: str = Field(description="release of the server's software")
     engine: str
     runtime: str = Field(description="what computes the passes: onnx or torch")
+    precision: str = Field(description="what the live version is computed in: fp32 or int8")
+    precision_reason: str
     backbone: BackboneBody
     method: str = Field(description="how prompts are learnt")
     ready: bool

@@ -38,7 +38,7 @@ def test_a_text_backbone_computes_the_same(
 ) -> None:
     backbone = load(str(folders[kind]), device="cpu", threads=1, precision="fp32")
     export(backbone, tmp_path)
-    engine = OnnxBackbone(tmp_path, "exported", threads=1)
+    engine = OnnxBackbone.load(tmp_path, "exported", threads=1)
     check_backbone(engine, INPUTS)
     check_same(backbone, engine, INPUTS)
 
@@ -126,7 +126,7 @@ def test_an_export_ends_with_who_asked_for_it_and_the_next_one_sweeps(
     script += "load_to_serve(sys.argv[1], cache=Path(sys.argv[2]), runtime='onnx')"
     command = [sys.executable, "-c", script, str(folders["bert"]), str(tmp_path)]
     asking = subprocess.Popen(command)
-    while not (begun := list(tmp_path.glob(".export-*"))):
+    while not (begun := list(tmp_path.glob(".begun-*"))):
         time.sleep(0.02)
     children = psutil.Process(asking.pid).children()
     asking.kill()

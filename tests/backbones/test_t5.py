@@ -449,6 +449,6 @@ def test_the_encoder_computes_the_same_on_onnx(folders: dict[str, Path], tmp_pat
 
     backbone = loaded(folders["flan"])
     export(backbone, tmp_path)
-    engine = OnnxBackbone(tmp_path, "exported", threads=1)
+    engine = OnnxBackbone.load(tmp_path, "exported", threads=1)
     check_backbone(engine, INPUTS)
     check_same(backbone, engine, INPUTS)

@@ -20,6 +20,7 @@ from learner.sight import Seen
 from learner.view import View
 from prompt_store import Draft, Kind, Manifest, MethodReference, Store, TaskEntry
 from serving.forward import ForwardPass, Slice, Work
+from serving.precision import Engines
 from serving.snapshot import Snapshot, SnapshotLoader
 from tests.serving.bag_of_words import WIDTH, BagOfWords
 from tests.serving.conftest import Serve
@@ -166,7 +167,7 @@ def test_named_unnamed_and_pinned_in_one_pass_equal_each_alone(
         for snapshot in snapshots
         for task in (None, *snapshot.tasks)
     ]
-    forward = ForwardPass(backbone)
+    forward = ForwardPass(Engines(backbone))
     together = forward(slices)
     for one, results in zip(slices, together, strict=True):
         (alone,) = forward([one])

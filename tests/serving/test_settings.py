@@ -42,6 +42,7 @@ def test_every_setting_is_explained(shape: type[BaseModel]) -> None:
         ({"limits": {"inputs": 0}}, "limits.inputs"),
         ({"limits": {"name_characters": 129}}, "limits.name_characters"),
         ({"replicas": 2}, "engine local runs one replica, not 2"),
+        ({"precision": "int8", "runtime": "torch"}, "precision int8 needs ONNX Runtime"),
         ({"config": "/nowhere.toml"}, "there is no file /nowhere.toml"),
         ({"keys": [{"name": "a", "sha256": "short", "scopes": ["learn"]}]}, "sha256"),
         ({"keys": [{"name": "a", "sha256": DIGEST, "scopes": ["root"]}]}, "scopes"),

@@ -29,7 +29,7 @@ def test_a_vision_backbone_computes_the_same(
 ) -> None:
     vision = load_vision(vision_folders[kind])
     export(vision, tmp_path)
-    engine = OnnxBackbone(tmp_path, "exported", threads=1)
+    engine = OnnxBackbone.load(tmp_path, "exported", threads=1)
     check_backbone(engine, IMAGES)
     check_same(vision, engine, IMAGES)
 
