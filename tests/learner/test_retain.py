@@ -81,13 +81,20 @@ def test_routing_needs_examples() -> None:
     assert not LearnerConfig(retain="none").routes
 
 
-def test_a_drift_map_finds_a_shift_and_a_turn_and_moves_nothing_without_rows() -> None:
+def test_a_drift_map_finds_a_shift_and_turns_where_features_spread() -> None:
     draw = np.random.default_rng(0)
-    before = draw.normal(size=(400, 6)).astype(np.float32)
+    spread = np.array([10.0, 10.0, 1.0, 0.1, 0.1, 0.1])
+    before = (spread * draw.normal(size=(400, 6))).astype(np.float32)
     turn = np.eye(6) + 0.2 * draw.normal(size=(6, 6))
     after = (before @ turn + 0.5).astype(np.float32)
     matrix, offset = drift_map(before, after)
-    np.testing.assert_allclose(before @ matrix + offset, after, atol=0.05)
-    matrix, offset = drift_map(before[:0], after[:0])
+    np.testing.assert_allclose(before.mean(axis=0) @ matrix + offset, after.mean(axis=0), atol=1e-4)
+    found = (matrix - np.eye(6)) / (turn - np.eye(6))  # the share of it that is followed
+    assert (found[:2] > 0.7).all()
+    assert (np.abs(found[3:]) < 0.05).all()
+
+
+def test_a_drift_map_without_rows_moves_nothing() -> None:
+    matrix, offset = drift_map(np.zeros((0, 6), np.float32), np.zeros((0, 6), np.float32))
     np.testing.assert_array_equal(matrix, np.eye(6))
     np.testing.assert_array_equal(offset, np.zeros(6))
