@@ -75,7 +75,8 @@ class Bank:
         if not banks:
             raise ShapeMismatch("cannot concatenate no banks")
         require_same_rows([bank.keys_values.shape[1:] for bank in banks])
-        padded = [bank.padded(max(bank.length for bank in banks)) for bank in banks]
+        longest = max(bank.length for bank in banks)
+        padded = [bank.padded(longest) for bank in banks]
         starts = np.cumsum([0, *(len(bank) for bank in banks[:-1])]).tolist()
         return Bank(
             np.concatenate([bank.keys_values for bank in padded]),

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 
@@ -78,7 +79,7 @@ class Content:
     prefixes: Mapping[str, Prefix] = field(default_factory=dict)
     heads: Mapping[str, ViewedHead] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def rows(self) -> dict[str, int]:
         """The row of each task with a prompt of its own."""
         return {task: len(self.domains) + i for i, task in enumerate(self.prefixes)}
@@ -133,12 +134,13 @@ class ContentReader:
         """
         roles = manifest.blobs
         self._forget_all_but(set(roles.values()))
-        own = [name for name in tasks_of(manifest.labels) if TASK_PREFIX + name in roles]
+        labels = labels_by_task(manifest.labels)
+        own = [name for name in labels if TASK_PREFIX + name in roles]
         return Content(
             version=manifest.version,
             labels=manifest.labels,
             domains=tuple(
-                self._domain(name, tasks, manifest)
+                self._domain(name, {task: labels[task] for task in tasks}, roles)
                 for name, tasks in partition_of(manifest).items()
             ),
             router=self._router(roles.get(ROUTER)),
@@ -146,12 +148,15 @@ class ContentReader:
             heads={task: self._head(roles[TASK_HEAD + task]) for task in own},
         )
 
-    def _domain(self, name: str, tasks: tuple[str, ...], manifest: Manifest) -> ServedDomain:
-        roles, prefix = manifest.blobs, manifest.blobs.get(DOMAIN_PREFIX + name)
+    def _domain(
+        self, name: str, labels: Mapping[str, list[str]], roles: Mapping[str, str]
+    ) -> ServedDomain:
+        """labels: of each of its tasks"""
+        prefix = roles.get(DOMAIN_PREFIX + name)
         return ServedDomain(
             name,
-            tasks,
-            labels_of(tasks, manifest.labels),
+            tuple(labels),
+            tuple(chain.from_iterable(labels.values())),
             self._head(roles[DOMAIN_HEAD + name]),
             None if prefix is None else self._prefix(prefix),
             self._novelty(roles.get(NOVELTY + name)),
@@ -198,17 +203,21 @@ def partition_of(manifest: Manifest) -> dict[str, tuple[str, ...]]:
 
 def tasks_of(labels: Iterable[str]) -> list[str]:
     """The tasks of a version in the order of its labels."""
-    return list(dict.fromkeys(split_class(name)[0] for name in labels))
+    return list(labels_by_task(labels))
 
 
 def labels_of(tasks: Iterable[str], labels: Iterable[str]) -> tuple[str, ...]:
     """The class ids of some tasks: by task in the order given, within one as in `labels`."""
-    owned: dict[str, list[str]] = {task: [] for task in tasks}
+    owned = labels_by_task(labels)
+    return tuple(label for task in tasks for label in owned.get(task, ()))
+
+
+def labels_by_task(labels: Iterable[str]) -> dict[str, list[str]]:
+    """The class ids of each task, both in the order of the labels."""
+    owned: dict[str, list[str]] = {}
     for label in labels:
-        task = split_class(label)[0]
-        if task in owned:
-            owned[task].append(label)
-    return tuple(label for of_task in owned.values() for label in of_task)
+        owned.setdefault(split_class(label)[0], []).append(label)
+    return owned
 
 
 def write_prefix(blobs: Blobs, role: str, prefix: Prefix) -> dict[str, str]:

@@ -23,6 +23,7 @@ from backbones import (
     Preprocessed,
 )
 from learner.content import ROUTED
+from learner.heads.passed import Passed
 from learner.sight import Seen
 from serving.precision import Engines
 from serving.problems import Problem, invalid
@@ -151,10 +152,12 @@ class ForwardPass:
         for index, used in enumerate(views):
             groups[id(used)].append(index)
         results: dict[int, Result] = {}
+        passed = Passed(seen)
         for members in groups.values():
-            used, part = views[members[0]], seen.take(members)
-            scores = np.exp(used.head.log_posteriors(part)) * shares[members, None]
-            far = None if used.novelty is None else used.novelty.quantiles(part.features).tolist()
+            used = views[members[0]]
+            scores = np.exp(used.head.log_posteriors_of(passed, members)) * shares[members, None]
+            novelty, features = used.novelty, seen.features[members]
+            far = None if novelty is None else novelty.quantiles(features).tolist()
             for place, index in enumerate(members):
                 top = best(scores[place], used, asked[index].work.top_k)
                 results[index] = Result(None if far is None else far[place], top)

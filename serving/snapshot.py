@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
@@ -75,9 +76,9 @@ class Snapshot:
             _view(row, domain, content.version) for row, domain in enumerate(content.domains)
         )
         tasks = {
-            task: _task_view(task, domain, domains[row], content)
-            for row, domain in enumerate(content.domains)
-            for task in domain.tasks
+            task: _task_view(task, columns, whole, content)
+            for whole in domains
+            for task, columns in _columns(whole).items()
         }
         return Snapshot(manifest, content, bank, domains, tasks)
 
@@ -92,15 +93,22 @@ def _view(row: int, domain: ServedDomain, version: int) -> View:
     return View(row, domain.head, classes, domain.novelty)
 
 
-def _task_view(task: str, domain: ServedDomain, whole: View, content: Content) -> View:
+def _columns(whole: View) -> dict[str, list[int]]:
+    """Which columns are classes of each task."""
+    columns: dict[str, list[int]] = defaultdict(list)
+    for column, (task, _) in enumerate(whole.classes):
+        columns[task].append(column)
+    return columns
+
+
+def _task_view(task: str, columns: Sequence[int], whole: View, content: Content) -> View:
     """The task's own row and head, or its columns of the domain's head."""
-    columns = [c for c, (owner, _) in enumerate(whole.classes) if owner == task]
     classes = tuple(whole.classes[column] for column in columns)
     own = content.heads.get(task)
     if own is None:
         if len(columns) == len(whole.classes):
             return whole
-        return View(whole.row, domain.head.restrict(columns), classes, domain.novelty)
+        return View(whole.row, whole.head.restrict(columns), classes, whole.novelty)
     if own.classes != len(classes):
         raise Unservable(
             f"version {content.version}: task {task!r} has {len(classes)} labels and a head of "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ class DomainRouter:
 
     def scores(self, lower: FloatArray) -> FloatArray:
         """(N, R) of pooled lower states (N, K, D). Raises ShapeMismatch."""
-        return self.for_bank(np.arange(len(self.bias))).scores(lower)
+        return self._domains.scores(lower)
 
     def log_posteriors(self, lower: FloatArray) -> FloatArray:
         """(N, R) calibrated log-probabilities of the domains."""
@@ -44,6 +45,11 @@ class DomainRouter:
     def for_bank(self, rows: IntArray) -> Router:
         """What the backbone runs inside its pass; domain r leads to `rows[r]` of the bank."""
         return Router(self.weights, self.bias, np.asarray(rows, dtype=np.int64))
+
+    @cached_property
+    def _domains(self) -> Router:
+        """Domain r leads to r."""
+        return self.for_bank(np.arange(len(self.bias)))
 
     def tensors(self) -> Tensors:
         """What to store, fp32."""

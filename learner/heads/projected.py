@@ -46,12 +46,19 @@ class ProjectedHead:
 
     def scores(self, features: FloatArray) -> FloatArray:
         """Uncalibrated scores (B, C) of features (B, D)."""
-        hidden = project(check_features(features, self.width), self.projection)
-        return hidden @ self.weights + self.bias
+        return self.hidden(features) @ self.weights + self.bias
+
+    def hidden(self, features: FloatArray) -> FloatArray:
+        """relu(z R) (B, M) of features (B, D)."""
+        return project(check_features(features, self.width), self.projection)
 
     def log_posteriors(self, features: FloatArray) -> FloatArray:
         """Calibrated log-posteriors (B, C) of features (B, D)."""
-        return log_softmax(self.scores(features) / np.float32(self.temperature))
+        return self.log_posteriors_of(self.hidden(features))
+
+    def log_posteriors_of(self, hidden: FloatArray) -> FloatArray:
+        """The same of what `hidden` returned."""
+        return log_softmax((hidden @ self.weights + self.bias) / np.float32(self.temperature))
 
     def restrict(self, columns: Sequence[int]) -> ProjectedHead:
         """Only these columns, renormalised; the projection is shared, not copied."""

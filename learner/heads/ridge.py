@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,18 +28,22 @@ class RidgeFit:
     penalty: float
 
 
+@lru_cache(maxsize=8)
 def random_projection(width: int, size: int, seed: int) -> FloatArray:
     """(width, size) fp32, nearly standard normal: the sum of four of Philox's random bytes, scaled.
 
     numpy promises the raw bits in every release, which it does not for normal numbers: so a seed
-    names one projection for ever, and a stored head need not carry it.
+    names one projection for ever, and a stored head need not carry it. Read-only: all heads share
+    the array.
     """
     words = np.random.Philox(seed).random_raw(-(-width * size // 2)).astype("<u8")
     quarters = words.view(np.uint8).reshape(-1, _BYTES)[: width * size]
     sums = quarters.sum(axis=1, dtype=np.float32)
     spread = (_BYTES * (256**2 - 1) / 12) ** 0.5
     projection = (sums - np.float32(_BYTES * 255 / 2)) / np.float32(spread)
-    return np.asarray(projection.reshape(width, size), np.float32)
+    made = np.asarray(projection.reshape(width, size), np.float32)
+    made.flags.writeable = False
+    return made
 
 
 def fit_ridge(

@@ -23,6 +23,7 @@ from learner.heads.calibration import Quality, fit_weights
 from learner.heads.codec import load_head, split_tensors
 from learner.heads.config import HeadConfig, Kind
 from learner.heads.head import Head, log_softmax
+from learner.heads.passed import Passed
 from learner.heads.refit import refit_head
 from learner.heads.ridge import random_projection
 from learner.sight import Seen
@@ -30,11 +31,6 @@ from learner.view import View, last_view, wide_view
 
 GROWTH = 1.5
 """Rows by which a fit must have grown before kinds and settings are chosen anew."""
-
-
-@lru_cache(maxsize=8)
-def _projection(width: int, size: int, seed: int) -> FloatArray:
-    return random_projection(width, size, seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +72,17 @@ class ViewedHead:
             head.log_posteriors(view(seen))
             for view, head in zip(self.views, self.heads, strict=True)
         ]
+        return self._pooled(members)
+
+    def log_posteriors_of(self, passed: Passed, rows: Sequence[int]) -> FloatArray:
+        """(n, C) calibrated log-posteriors of some rows of a pass."""
+        members = [
+            passed.log_posteriors(head, view, rows)
+            for view, head in zip(self.views, self.heads, strict=True)
+        ]
+        return self._pooled(members)
+
+    def _pooled(self, members: Sequence[FloatArray]) -> FloatArray:
         return members[0] if self.weights == (1.0,) else pooled(members, self.weights)
 
     def cooled(self, temperature: float) -> ViewedHead:
@@ -107,7 +114,9 @@ class ViewedHead:
 
     def _made_by(self, head: Head) -> list[int]:
         projection = split_tensors(head.tensors())[1]
-        return [] if projection is None else [*projection.shape, self.seed, _check(projection)]
+        if projection is None:
+            return []
+        return [*projection.shape, self.seed, _check(projection, self.seed)]
 
     @classmethod
     def load(cls, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> ViewedHead:
@@ -135,17 +144,26 @@ def _load(
     shape = json.loads(told["projection"])
     if not shape:
         return load_head(own, told), 0
-    made = _projection(*shape[:3])
-    if _check(made) != shape[3]:
+    width, size, seed, check = shape
+    made = random_projection(width, size, seed)
+    if _check(made, seed) != check:
         raise ValueError(
             f"the random projection {shape[:3]} comes out differently here than where the head "
             f"was fitted (numpy {np.__version__}); fit the head again"
         )
-    return load_head(own, told, made), shape[2]
+    return load_head(own, told, made), seed
 
 
-def _check(projection: FloatArray) -> int:
-    return zlib.crc32(projection.tobytes())
+def _check(projection: FloatArray, seed: int) -> int:
+    """Its checksum: that of the usual projection is worked out once, for hundreds of heads."""
+    width, size = projection.shape
+    usual = projection is random_projection(width, size, seed)
+    return _usual_check(width, size, seed) if usual else zlib.crc32(projection.tobytes())
+
+
+@lru_cache(maxsize=8)
+def _usual_check(width: int, size: int, seed: int) -> int:
+    return zlib.crc32(random_projection(width, size, seed).tobytes())
 
 
 def pooled(members: Sequence[FloatArray], weights: Sequence[float]) -> FloatArray:

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from learner.heads import FittedViewed, HeadConfig, ViewedHead, fit_viewed
+from learner.heads import FittedViewed, HeadConfig, ProjectedHead, ViewedHead, fit_viewed
+from learner.heads.passed import Passed
 from learner.sight import Seen
 from learner.view import View
 
@@ -142,3 +143,25 @@ def test_storage_holds_no_projection_and_makes_it_again(kind: Any) -> None:
         place = len(head.heads) - 1
         with pytest.raises(ValueError, match="comes out differently"):
             ViewedHead.load(tensors, {**metadata, f"{place}.projection": "[16, 128, 3, 1]"})
+
+
+def test_rows_of_one_pass_are_answered_by_several_heads_as_alone() -> None:
+    seen, labels = told_by((2, 4, 6), 240, 0)
+    heads = [
+        fit_viewed(seen, labels, CLASSES, config(kind=kind)).head
+        for kind in ("ridge", "logistic", "mixture")
+    ]
+    passed, rows = Passed(seen), ([3, 1], [0], [7, 5, 2])
+    for head, some in zip(heads, rows, strict=True):
+        alone = head.log_posteriors(seen.take(some))
+        assert head.log_posteriors_of(passed, some) == pytest.approx(alone, abs=1e-5)
+
+
+def test_heads_of_one_process_share_their_projection() -> None:
+    seen, labels = told_by((6,), 240, 0)
+    heads = [fit_viewed(seen, labels, CLASSES, config(kind="ridge")).head for _ in range(2)]
+    heads.append(ViewedHead.load(heads[0].tensors(), heads[0].metadata()))
+    members = [head.heads[0] for head in heads]
+    assert all(isinstance(member, ProjectedHead) for member in members)
+    arrays = {id(m.projection) for m in members if isinstance(m, ProjectedHead)}
+    assert len(arrays) == 1
