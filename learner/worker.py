@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable
 
 from backbones import Backbone, TrainableBackbone
-from learner.build import build_learner
 from learner.config import LearnerConfig
 from learner.errors import Cancelled, ForeignStore, Superseded
 from learner.events import Emit, Event, discard
@@ -74,6 +73,8 @@ class Worker:
                 self._rest_until_needed()
 
     def _learn(self, backbone: TrainableBackbone, int8: Backbone | None) -> None:
+        from learner.build import build_learner  # torch: who only knows of workers needs none
+
         learner = build_learner(
             self._store,
             backbone,
