@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from benchmarks.cold_start.cli import cold_start
 from benchmarks.compression_cli import consolidation, eviction
 from benchmarks.demo.cli import demo
 from benchmarks.named_streams import NAMED
 from benchmarks.overrides import VARIANTS
 from benchmarks.passes_cli import passes
 from benchmarks.peers.cli import peers
+from benchmarks.scale.cli import scale
 from benchmarks.throughput.cli import load
 
 if TYPE_CHECKING:
@@ -245,5 +247,5 @@ def _draw(rows: Sequence[Row], folder: Path) -> None:
         click.echo(f"drew {path}", err=True)
 
 
-for command in (eviction, consolidation, load, passes, peers, demo):
+for command in (eviction, consolidation, load, scale, cold_start, passes, peers, demo):
     bench.add_command(command)

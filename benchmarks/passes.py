@@ -1,12 +1,10 @@
 """`perennial bench pass`: what prompts and routing cost, against the plain model, in one run.
 
-All forms of a pass over the same inputs are timed in turn, so that noise of the machine hits each
-alike. Numbers of prompts and routers are random: their cost does not depend on them.
+Numbers of prompts and routers are random: their cost does not depend on them.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
@@ -19,6 +17,7 @@ from backbones import Backbone, Bank, Description, Input, Preprocessed, Router
 from backbones.images import encoded
 from benchmarks.lessons import texts
 from benchmarks.markdown import markdown_table
+from benchmarks.turns import by_turns, ratio
 
 SIDES = (120, 480)
 """Pixels of the smallest and the largest image; pixels are made before the clock starts."""
@@ -91,26 +90,10 @@ def _cost(
         "routed": lambda: backbone.encode_layers(batch, bank, everywhere - 1),
         "two_passes": twice,
     }
-    seconds = _by_turns(forms, rounds)
+    seconds = by_turns(forms, rounds)
     plain = seconds.pop("plain")
-    ratios = {
-        name: median(t / p for t, p in zip(times, plain, strict=True))
-        for name, times in seconds.items()
-    }
+    ratios = {name: ratio(times, plain) for name, times in seconds.items()}
     return PassCost(inputs=len(batch), plain_ms=1000 * median(plain), **ratios)
-
-
-def _by_turns(forms: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each form in each round; every other round in reverse order."""
-    seconds: dict[str, list[float]] = {name: [] for name in forms}
-    for form in forms.values():
-        form()
-    for number in range(rounds):
-        for name in list(forms)[:: 1 if number % 2 else -1]:
-            started = time.perf_counter()
-            forms[name]()
-            seconds[name].append(time.perf_counter() - started)
-    return seconds
 
 
 def _bank(about: Description, prefixes: int, rows: int, rng: np.random.Generator) -> Bank:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,10 @@ import psutil
 
 START_SECONDS = 400
 STOP_SECONDS = 60
+POLL_SECONDS = 0.02
+SERVE = ("perennial", "serve")
 CLASSIFIER = "ServeReplica:perennial:Classifier"
+IDLE = 'perennial_learner_phase{phase="idle"} 1.0'
 
 
 class NotStarted(RuntimeError):
@@ -27,10 +30,21 @@ class NotStarted(RuntimeError):
 
 @dataclass(frozen=True)
 class RunningServer:
-    """A server that answers at `url`."""
+    """A server that answers at `url`.
+
+    started: when its process was, by `time.monotonic`;  ready_after: seconds from then until it
+    said that it was ready
+    """
 
     url: str
     process: subprocess.Popen[bytes]
+    started: float
+    ready_after: float
+
+    @property
+    def megabytes(self) -> float:
+        """Resident memory of its own process."""
+        return float(psutil.Process(self.process.pid).memory_info().rss) / 1e6
 
     def processes(self) -> list[psutil.Process]:
         """Its own and all that it has started."""
@@ -42,16 +56,33 @@ class RunningServer:
         times = [process.cpu_times() for process in self.processes()]
         return float(sum(t.user + t.system + t.children_user + t.children_system for t in times))
 
-    def replica_pids(self) -> list[int]:
-        """Processes of `Classifier` replicas (Ray only), found among the server's descendants."""
-        return [p.pid for p in self.processes() if _is_classifier(p)]
+    def replica_pids(self, of: str = CLASSIFIER) -> list[int]:
+        """Processes of a deployment's replicas (Ray only), found among the server's descendants."""
+        return [p.pid for p in self.processes() if _is_replica(p, of)]
+
+    def until_learner_idles(self) -> None:
+        """Returns once the learner beside a local server has started and has nothing to do.
+
+        Raises NotStarted.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if IDLE in httpx.get(f"{self.url}/metrics", timeout=30).text:
+                return
+            time.sleep(10 * POLL_SECONDS)
+        raise NotStarted("the learner did not come to rest")
 
 
 @contextmanager
-def running_server(arguments: Sequence[str], log_path: Path) -> Iterator[RunningServer]:
-    """`perennial serve` with these arguments. Raises NotStarted."""
+def running_server(
+    arguments: Sequence[str], log_path: Path, program: Sequence[str] = SERVE
+) -> Iterator[RunningServer]:
+    """`perennial serve` with these arguments. Raises NotStarted.
+
+    program: another module to run, and its command; it is told its `--port` and becomes ready
+    """
     port = free_port()
-    command = [sys.executable, "-m", "perennial", "serve", "--port", str(port), *arguments]
+    command = [sys.executable, "-m", *program, "--port", str(port), *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
     with running(command, port, environment, log_path) as server:
         yield server
@@ -67,13 +98,14 @@ def running(
 ) -> Iterator[RunningServer]:
     """A server that `command` starts on `port`, once `ready` is answered. Raises NotStarted."""
     with log_path.open("wb") as log:
+        started = time.monotonic()
         process = subprocess.Popen(
             command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
         )
-        server = RunningServer(f"http://127.0.0.1:{port}", process)
+        url = f"http://127.0.0.1:{port}"
         try:
-            _wait_until_ready(server, ready, log_path)
-            yield server
+            _wait_until_ready(url + ready, process, log_path)
+            yield RunningServer(url, process, started, time.monotonic() - started)
         finally:
             _stop(process)
 
@@ -85,15 +117,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_until_ready(server: RunningServer, ready: str, log_path: Path) -> None:
+def _wait_until_ready(ready: str, process: subprocess.Popen[bytes], log_path: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and server.process.poll() is None:
-        try:
-            if httpx.get(server.url + ready, timeout=2).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.2)
+    with httpx.Client(timeout=2) as http:  # made once: that takes milliseconds
+        while time.monotonic() < deadline and process.poll() is None:
+            with suppress(httpx.TransportError):
+                if http.get(ready).status_code == 200:
+                    return
+            time.sleep(POLL_SECONDS)
     raise NotStarted(
         f"the server did not start; the end of its log:\n{log_path.read_text()[-2000:]}"
     )
@@ -120,8 +151,8 @@ def _descendants(pid: int) -> list[psutil.Process]:
         return []
 
 
-def _is_classifier(process: psutil.Process) -> bool:
+def _is_replica(process: psutil.Process, of: str) -> bool:
     try:
-        return any(CLASSIFIER in part for part in process.cmdline())
+        return any(of in part for part in process.cmdline())
     except psutil.Error:
         return False

@@ -7,20 +7,13 @@ nudges every replica through `broadcast`; the store is the truth, and replicas p
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
-import signal
-import socket
-import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import ray
 from fastapi import FastAPI
 from ray import serve
 from ray.serve.config import HTTPOptions
@@ -32,7 +25,8 @@ from learner.worker import Worker
 from prompt_store import Store
 from serving.app import create_app
 from serving.auth import is_loopback
-from serving.cores import available_cores, bound_blas
+from serving.cluster import cluster, wait_for_a_signal
+from serving.cores import bound_blas
 from serving.precision import load_engines, load_int8
 from serving.ray_metrics import RayMetrics
 from serving.service import Service
@@ -48,8 +42,6 @@ QUEUED_REQUESTS = 1024
 HEALTH_SECONDS = 5.0
 BROADCAST_SECONDS = 2.0
 """How long a broadcast waits for its slowest replica before the next one is sent."""
-DRAIN_SECONDS = "3"
-"""How long a replica of a cluster on this machine goes on answering after it was told to stop."""
 READY_SECONDS = 20.0
 """How long the newest version may take to load before the replica counts as unhealthy."""
 JOIN_SECONDS = 10.0
@@ -206,53 +198,9 @@ def run(settings: Settings, announce: Callable[[str], None] | None = None) -> No
     `announce` gets the base URL once requests are answered.
     """
     log.info("starting Ray; this takes about 30 seconds")
-    with _cluster(settings):
+    with cluster(settings.replicas + 2):
         serve.start(http_options=HTTPOptions(host=settings.host, port=settings.port))
         serve.run(build(settings.model_dump(mode="json")), name=APPLICATION, route_prefix="/")
         if announce is not None:
             announce(f"http://{settings.host}:{settings.port}")
-        _wait_for_a_signal()
-
-
-@contextlib.contextmanager
-def _cluster(settings: Settings) -> Iterator[None]:
-    """A connection to a cluster; one that was started here is stopped here."""
-    os.environ.setdefault("RAY_SERVE_ENABLE_HA_PROXY", "1")
-    if "RAY_ADDRESS" in os.environ:
-        ray.init()
-        yield
-        return
-    with tempfile.TemporaryDirectory(prefix="perennial-", dir="/tmp") as folder:
-        _own_haproxy(Path(folder))
-        os.environ.setdefault("RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S", DRAIN_SECONDS)
-        cores = max(available_cores(), settings.replicas + 2)
-        ray.init(address="local", include_dashboard=False, num_cpus=cores, _temp_dir=folder)
-        try:
-            yield
-        finally:
-            serve.shutdown()
-            ray.shutdown()
-
-
-def _wait_for_a_signal() -> None:
-    """Until SIGINT or SIGTERM, so that a cluster started here is stopped in order."""
-    asked = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: asked.set())
-    asked.wait()
-
-
-def _own_haproxy(folder: Path) -> None:
-    """HAProxy's fixed paths and ports, moved so that two clusters can share a host."""
-    os.environ.setdefault("RAY_SERVE_HAPROXY_METRICS_PORT", str(_free_port()))
-    os.environ.setdefault("RAY_SERVE_HAPROXY_STATS_PORT", str(_free_port()))
-    os.environ.setdefault("RAY_SERVE_HAPROXY_CONFIG_FILE_LOC", str(folder / "haproxy.cfg"))
-    os.environ.setdefault("RAY_SERVE_HAPROXY_SOCKET_PATH", str(folder / "haproxy.sock"))
-    os.environ.setdefault("RAY_SERVE_HAPROXY_SERVER_STATE_BASE", str(folder))
-    os.environ.setdefault("RAY_SERVE_HAPROXY_SERVER_STATE_FILE", str(folder / "server-state"))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return int(probe.getsockname()[1])
+        wait_for_a_signal()

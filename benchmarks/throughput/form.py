@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import cycle
 from typing import Final
 
 import orjson
@@ -45,6 +46,18 @@ def _first(answer: bytes) -> list[str]:
 
 CLASSIFY: Final = Form("/v1/classify", _classify, _best)
 """Perennial's own."""
+
+
+def naming(tasks: Sequence[str]) -> Form:
+    """Perennial's own, each request naming the next of these tasks, again from the first."""
+    names = cycle(tasks)
+
+    def body(texts: Sequence[str]) -> bytes:
+        return orjson.dumps({"inputs": texts, "task": next(names), "top_k": 1})
+
+    return replace(CLASSIFY, body=body)
+
+
 TEXTS: Final = Form("/predict", _texts, _labels)
 """Of the servers written for this comparison."""
 TEXT: Final = Form("/predict", _one_text, _first)

@@ -97,7 +97,7 @@ def started() -> Iterator[list[Contestant]]:
     with ExitStack() as stack:
         processes = [stack.enter_context(subprocess.Popen(["sleep", "60"])) for _ in range(3)]
         yield [
-            Contestant(str(number), RunningServer("", process), CLASSIFY)
+            Contestant(str(number), RunningServer("", process, 0.0, 0.0), CLASSIFY)
             for number, process in enumerate(processes)
         ]
         for process in processes:

@@ -13,6 +13,7 @@ from aiohttp import web
 from click.testing import CliRunner
 
 from benchmarks.throughput.clients import closed_loop, open_loop
+from benchmarks.throughput.form import naming
 from benchmarks.throughput.run import SHARES
 from perennial.cli import main
 from tests.backbones.models import SUPPORTED, save
@@ -95,6 +96,20 @@ async def test_closed_clients_send_whole_requests_one_at_a_time() -> None:
     assert (most, sizes) == (3, {5})
     assert outcome.inputs % 5 == 0
     assert outcome.inputs_per_second > 0
+
+
+async def test_requests_name_the_tasks_in_turn() -> None:
+    named: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        named.append((await request.json())["task"])
+        return web.Response()
+
+    tasks = ["mail", "mood", "home"]
+    async with serving(handler) as url:
+        await closed_loop(url, "abcdef", clients=1, inputs=1, seconds=0.2, form=naming(tasks))
+    assert len(named) > 3
+    assert all(task == tasks[number % 3] for number, task in enumerate(named))
 
 
 async def test_nobody_listening_is_a_failure() -> None:

@@ -1,0 +1,1 @@
+"""What a request costs with one task learnt, and with hundreds."""

@@ -1,0 +1,50 @@
+"""The scale benchmark as a picture: latency and memory by the number of tasks."""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+from pathlib import Path
+from statistics import median
+
+from benchmarks.scale.run import ScaleResult
+from benchmarks.stream_plot import COLOURS, FAINT, INK
+
+SIZE_INCHES = (9.0, 3.2)
+
+
+def draw(result: ScaleResult, path: Path) -> None:
+    """p50 of single requests, and resident memory beside the version's weight. Needs matplotlib."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    tasks = [rung.tasks for rung in result.rungs]
+    times = {
+        name: [median(one.p50 for one in rung.phases[kind]) for rung in result.rungs]
+        for name, kind in (("no task named", "unnamed"), ("task named", "named"))
+    }
+    first = result.rungs[0]
+    memory = {
+        "resident in the server": [rung.megabytes for rung in result.rungs],
+        "the smallest, and what versions weigh more": [
+            first.megabytes + (sum(astuple(rung.weight)) - sum(astuple(first.weight))) / 1e6
+            for rung in result.rungs
+        ],
+    }
+    figure, both = plt.subplots(1, 2, figsize=SIZE_INCHES, layout="constrained")
+    panels = ((times, "p50 of a single request, ms"), (memory, "MB"))
+    for axes, (lines, title) in zip(both, panels, strict=True):
+        for colour, (name, values) in zip(COLOURS, lines.items(), strict=False):
+            axes.plot(tasks, values, color=colour, marker="o", ms=3, linewidth=1.6, label=name)
+        axes.set_xscale("log")
+        axes.set_xticks(tasks, [str(count) for count in tasks])
+        axes.minorticks_off()
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("tasks")
+        axes.set_title(title, fontsize=10, loc="left", color=INK)
+        axes.grid(axis="y", color=FAINT, linewidth=0.8)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=8, loc="lower left")
+    figure.savefig(path, dpi=130, facecolor="white")
+    plt.close(figure)
