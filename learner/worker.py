@@ -15,6 +15,7 @@ from backbones import Backbone, TrainableBackbone
 from learner.config import LearnerConfig
 from learner.errors import Cancelled, ForeignStore, Superseded
 from learner.events import Emit, Event, discard
+from learner.matrix_threads import bound_blas
 from prompt_store import Store
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ class Worker:
     def _learn(self, backbone: TrainableBackbone, int8: Backbone | None) -> None:
         from learner.build import build_learner  # torch: who only knows of workers needs none
 
+        bound_blas(self._config.threads)
         learner = build_learner(
             self._store,
             backbone,

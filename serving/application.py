@@ -21,12 +21,12 @@ from ray.serve.handle import DeploymentHandle
 
 from backbones import load
 from learner.events import Event
+from learner.matrix_threads import bound_blas
 from learner.worker import Worker
 from prompt_store import Store
 from serving.app import create_app
 from serving.auth import is_loopback
 from serving.cluster import cluster, wait_for_a_signal
-from serving.cores import bound_blas
 from serving.precision import load_engines, load_int8
 from serving.ray_metrics import RayMetrics
 from serving.service import Service
@@ -100,7 +100,6 @@ class Learner:
         self._error: BaseException | None = None
         learner, images = self._settings.learner, self._settings.image_options()
         judged_with = partial(load_int8, self._settings.backbone, learner.threads, images)
-        bound_blas(learner.threads)
         self._worker = Worker(
             Store.open(self._settings.store),
             lambda: load(

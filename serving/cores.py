@@ -6,8 +6,6 @@ import math
 import os
 from pathlib import Path
 
-from threadpoolctl import threadpool_limits
-
 CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -20,15 +18,6 @@ def available_cores() -> int:
 def encoder_threads(configured: int | None) -> int:
     """Threads of a replica's encoder: as configured, else all cores but one, left to learning."""
     return configured if configured is not None else max(1, available_cores() - 1)
-
-
-def bound_blas(threads: int) -> None:
-    """From now on, numpy's and scipy's matrix products in this process use at most so many threads.
-
-    Left alone they take every core, for products that gain nothing by it, from the encoder and from
-    other processes: they wait for each other in loops.
-    """
-    threadpool_limits(limits=threads, user_api="blas")
 
 
 def _cgroup_cores() -> int:

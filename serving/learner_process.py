@@ -24,7 +24,6 @@ from backbones.engines import Precision
 from learner.config import LearnerConfig
 from learner.events import Event
 from prompt_store import Store
-from serving.cores import bound_blas
 from serving.precision import load_int8
 from serving.settings import ImageOptions
 
@@ -153,7 +152,6 @@ def learn_until_stopped(
     from backbones import load  # torch takes seconds to import: not in the parent's way
     from learner.worker import Worker
 
-    bound_blas(config.threads)
     judged_with = partial(load_int8, backbone, config.threads, image_options)
     worker = Worker(
         Store.open(store),

@@ -10,10 +10,10 @@ from collections.abc import Callable
 import uvicorn
 
 from learner.events import Event
+from learner.matrix_threads import bound_blas
 from learner.origin import check_backbone
 from prompt_store import Store
 from serving.app import create_app
-from serving.cores import bound_blas
 from serving.http_server import HttpServer, listen
 from serving.learner_process import LearnerProcess
 from serving.metrics import PrometheusMetrics

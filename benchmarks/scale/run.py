@@ -21,8 +21,8 @@ from benchmarks.scale.weight import Weight, weigh
 from benchmarks.throughput.clients import closed_loop
 from benchmarks.throughput.form import CLASSIFY, naming
 from benchmarks.turns import by_turns, in_turn
+from learner.matrix_threads import bound_blas
 from prompt_store import Store
-from serving.cores import bound_blas
 
 Say = Callable[[str], None]
 
