@@ -166,11 +166,19 @@ class Batcher:
 
     def _take(self) -> tuple[list[_Job], list[Slice]] | None:
         """The next pass, as soon as something waits; None where no more is to come."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._jobs or self._stopping)
-            if self._stopping:
-                return None
-            taken = self._next_pass()
+        taken: list[tuple[_Job, IntArray]] = []
+        while not taken:
+            with self._changed:
+                self._changed.wait_for(lambda: self._jobs or self._stopping)
+                if self._stopping:
+                    return None
+                waiting = [
+                    (job, job.waiting)
+                    for job in sorted(self._jobs, key=lambda job: job.work.patient)
+                ]
+            shares = self._next_pass(waiting)  # takes a while: meanwhile work may come and go
+            with self._changed:
+                taken = self._taken(shares)
         current = self._current()
         slices = []
         for job, index in taken:
@@ -179,24 +187,30 @@ class Batcher:
             slices.append(Slice(job.work, job.snapshot, index))
         return [job for job, _ in taken], slices
 
-    def _next_pass(self) -> list[tuple[_Job, IntArray]]:
-        """What the pass that holds the front of the queue takes of each job."""
-        jobs = sorted(self._jobs, key=lambda job: job.work.patient)
-        lengths = [job.work.read.lengths[job.waiting] for job in jobs]
+    def _next_pass(self, waiting: Sequence[tuple[_Job, IntArray]]) -> list[tuple[_Job, IntArray]]:
+        """Which places among what waits of each job go into the pass that holds the front."""
+        lengths = [job.work.read.lengths[index] for job, index in waiting]
         ends = np.cumsum([len(one) for one in lengths])
         chosen = self._first(np.concatenate(lengths)[:PLANNED])
         shares = np.split(chosen, np.searchsorted(chosen, ends[:-1]))
+        return [
+            (job, share - (end - len(index)))
+            for (job, index), share, end in zip(waiting, shares, ends.tolist(), strict=True)
+            if len(share)
+        ]
+
+    def _taken(self, shares: Sequence[tuple[_Job, IntArray]]) -> list[tuple[_Job, IntArray]]:
+        """Takes the shares of jobs that still wait out of the queue, which go to its back."""
         taken: list[tuple[_Job, IntArray]] = []
-        rest: list[_Job] = []
-        for job, share, end in zip(jobs, shares, ends.tolist(), strict=True):
-            if not len(share):
-                rest.append(job)
-                continue
-            places = share - (end - len(job.waiting))
+        for job, places in shares:
+            if not len(job.waiting):
+                continue  # its client has gone
             taken.append((job, job.waiting[places]))
             job.waiting = np.delete(job.waiting, places)
-        self._jobs = deque(rest + [job for job, _ in taken if len(job.waiting)])
-        self._waiting -= len(chosen)
+            self._jobs.remove(job)
+            if len(job.waiting):
+                self._jobs.append(job)
+        self._waiting -= sum(len(index) for _, index in taken)
         return taken
 
     def _first(self, lengths: IntArray) -> IntArray:
