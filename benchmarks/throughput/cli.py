@@ -52,15 +52,28 @@ Report = tuple[str, dict[str, Any]]
     "adaptive-classifier.",
 )
 @cache_option
+@click.option(
+    "--learning",
+    is_flag=True,
+    help="In turn while nothing is learnt and while a task is, one a round, instead.",
+)
+@click.option(
+    "--cores",
+    type=click.IntRange(min=1),
+    help="With --learning: of the server and its learner. Default: all.",
+)
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path))
-def load(peers: bool, cache: Path, json_path: Path | None, **asked: Any) -> None:
+def load(peers: bool, learning: bool, cache: Path, json_path: Path | None, **asked: Any) -> None:
     """Load a server, in turn with a bare loop of its engine on the same cores."""
     import orjson
 
     from benchmarks.throughput.plan import Plan
 
     plan = Plan(**asked)
-    table, content = _beside_peers(plan, cache) if peers else _beside_bare(plan)
+    if peers:
+        table, content = _beside_peers(plan, cache)
+    else:
+        table, content = _while_learning(plan) if learning else _beside_bare(plan)
     click.echo(table)
     if json_path is not None:
         json_path.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
@@ -80,6 +93,14 @@ def _beside_peers(plan: Plan, cache: Path) -> Report:
     from benchmarks.throughput.comparison_table import markdown
 
     result = run_comparison(plan, list(SERVING_PEERS.values()), cache, _say)
+    return markdown(result), result.as_json()
+
+
+def _while_learning(plan: Plan) -> Report:
+    from benchmarks.throughput.learning import run_interference
+    from benchmarks.throughput.learning_table import markdown
+
+    result = run_interference(plan, _say)
     return markdown(result), result.as_json()
 
 

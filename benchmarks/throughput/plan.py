@@ -19,7 +19,11 @@ _TASKS: Final = 10
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured. seconds: of each phase;  clients: that send single texts"""
+    """What is measured.
+
+    seconds: of each phase;  clients: that send single texts
+    cores: of the server and its learner, None for all;  method: the learner's
+    """
 
     data: Path | None
     backbone: str
@@ -30,6 +34,8 @@ class Plan:
     clients: int
     seconds: float
     rounds: int
+    cores: int | None = None
+    method: str = "frozen"
 
     def tasks(self) -> Sequence[StreamTask]:
         """What the server has learnt. Raises UnknownDataset."""
@@ -38,10 +44,10 @@ class Plan:
         return Dataset.load(self.data).stream(tasks=_TASKS, shots=_SHOTS, seed=0).tasks
 
     def arguments(self, store: Path) -> list[str]:
-        """Of `perennial serve`, with what `store` holds; nothing is learnt meanwhile."""
+        """Of `perennial serve`, with what `store` holds."""
         several = ["--replicas", str(self.replicas)] if self.engine == "ray" else []
         return [
             *("--engine", self.engine, *several, "--store", str(store)),
             *("--backbone", self.backbone, "--runtime", self.runtime),
-            *("--threads", str(self.threads), "--learner-method", "frozen"),
+            *("--threads", str(self.threads), "--learner-method", self.method),
         ]

@@ -7,6 +7,7 @@ from statistics import median
 
 from benchmarks.markdown import markdown_table
 from benchmarks.measures import spread
+from benchmarks.throughput.pace import Pace
 from benchmarks.throughput.run import BULK, LoadResult, Round
 
 _PERCENTS = ("p50 ms", "p99 ms", "p99.9 ms")
@@ -18,20 +19,25 @@ def markdown(result: LoadResult) -> str:
 
 
 def _throughput(result: LoadResult) -> str:
-    shown: dict[str, Callable[[Round], float]] = {
+    shown: dict[str, Callable[[Round], Pace]] = {
         f"bare {result.runtime}, {result.size} texts a pass": lambda one: one.bare,
         "single texts, served": lambda one: one.single,
         f"{BULK} texts a request, served": lambda one: one.bulk,
     }
     lines = []
     for name, member in shown.items():
-        values = [member(one) for one in result.rounds]
-        deviation = spread(values)[1]
+        paces = [member(one) for one in result.rounds]
+        texts, cpu = [pace.texts for pace in paces], median(pace.cpu for pace in paces)
         lines.append(
-            (name, f"{median(values):.0f} ± {deviation:.0f}", f"{result.ratio(member):.3f}")
+            (
+                name,
+                f"{median(texts):.0f} ± {spread(texts)[1]:.0f}",
+                f"{result.ratio(member):.3f}",
+                f"{cpu:.2f}",
+            )
         )
     failed = sum(one.failed for one in result.rounds)
-    table = markdown_table(("", "texts/s", "of bare"), lines)
+    table = markdown_table(("", "texts/s", "of bare", "CPU ms a text"), lines)
     return f"{table}\n\n{len(result.rounds)} rounds, {failed} requests failed or were refused."
 
 

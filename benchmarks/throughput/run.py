@@ -11,10 +11,11 @@ from statistics import median
 from typing import Any, Final
 
 from backbones import Backbone, load_to_serve
-from benchmarks.running_server import running_server
+from benchmarks.running_server import RunningServer, running_server
 from benchmarks.taught import teach
 from benchmarks.throughput.bare import bare_loop, best_size
 from benchmarks.throughput.clients import Outcome, closed_loop, open_loop
+from benchmarks.throughput.pace import Pace
 from benchmarks.throughput.plan import Plan, Say
 
 BULK: Final = 256
@@ -26,11 +27,11 @@ SHARES: Final = (0.25, 0.5, 0.8, 2.0)
 
 @dataclass(frozen=True)
 class Round:
-    """Texts a second, one after the other on the same cores; failures of the served ones."""
+    """One after the other on the same cores. failed: requests of the served ones"""
 
-    bare: float
-    single: float
-    bulk: float
+    bare: Pace
+    single: Pace
+    bulk: Pace
     failed: int
 
 
@@ -57,9 +58,9 @@ class LoadResult:
     rounds: list[Round]
     rates: list[Rate]
 
-    def ratio(self, served: Callable[[Round], float]) -> float:
+    def ratio(self, served: Callable[[Round], Pace]) -> float:
         """The median over rounds of texts a second to the bare loop's."""
-        return median(served(one) / one.bare for one in self.rounds)
+        return median(served(one).texts / one.bare.texts for one in self.rounds)
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -76,41 +77,52 @@ def run_load(plan: Plan, say: Say) -> LoadResult:
         teach(Path(folder, "store"), plan.backbone, tasks)
         say(f"starting a server, engine {plan.engine}")
         with running_server(plan.arguments(Path(folder, "store")), Path(folder, "log")) as server:
-            return _loaded(plan, server.url, backbone, texts, say)
+            return _loaded(plan, server, backbone, texts, say)
 
 
-def _loaded(plan: Plan, url: str, backbone: Backbone, texts: Sequence[str], say: Say) -> LoadResult:
+def _loaded(
+    plan: Plan, server: RunningServer, backbone: Backbone, texts: Sequence[str], say: Say
+) -> LoadResult:
     size = best_size(backbone, texts, plan.seconds / 4)
-    _closed(url, texts, plan.clients, 1, plan.seconds / 4)  # warms connections and pages
+    _closed(server, texts, plan.clients, 1, plan.seconds / 4)  # warms connections and pages
     rounds = []
     for number in range(plan.rounds):
-        rounds.append(_round(plan, url, backbone, texts, size))
+        rounds.append(_round(plan, server, backbone, texts, size))
         done = rounds[-1]
         say(
-            f"round {number + 1} of {plan.rounds}: bare {done.bare:.0f}, single {done.single:.0f}, "
-            f"bulk {done.bulk:.0f} texts/s"
+            f"round {number + 1} of {plan.rounds}: bare {done.bare.texts:.0f}, "
+            f"single {done.single.texts:.0f}, bulk {done.bulk.texts:.0f} texts/s"
         )
-    capacity = median(one.single for one in rounds)
+    capacity = median(one.single.texts for one in rounds)
     rates = []
     for share in SHARES:
         say(f"requests arrive at {share:.0%} of {capacity:.0f} a second")
         outcome = asyncio.run(
-            open_loop(url, texts, rate=share * capacity, seconds=plan.seconds, seed=0)
+            open_loop(server.url, texts, rate=share * capacity, seconds=plan.seconds, seed=0)
         )
         rates.append(_rate(share, share * capacity, outcome))
     return LoadResult(backbone.runtime, size, rounds, rates)
 
 
-def _round(plan: Plan, url: str, backbone: Backbone, texts: Sequence[str], size: int) -> Round:
+def _round(
+    plan: Plan, server: RunningServer, backbone: Backbone, texts: Sequence[str], size: int
+) -> Round:
     bare = bare_loop(backbone, texts, size, plan.seconds)
-    single = _closed(url, texts, plan.clients, 1, plan.seconds)
-    bulk = _closed(url, texts, BULK_CLIENTS, BULK, plan.seconds)
-    failed = sum(one.refused + sum(one.failed.values()) for one in (single, bulk))
-    return Round(bare, single.inputs_per_second, bulk.inputs_per_second, failed)
+    single, lost = _closed(server, texts, plan.clients, 1, plan.seconds)
+    bulk, also_lost = _closed(server, texts, BULK_CLIENTS, BULK, plan.seconds)
+    return Round(bare, single, bulk, lost + also_lost)
 
 
-def _closed(url: str, texts: Sequence[str], clients: int, inputs: int, seconds: float) -> Outcome:
-    return asyncio.run(closed_loop(url, texts, clients=clients, inputs=inputs, seconds=seconds))
+def _closed(
+    server: RunningServer, texts: Sequence[str], clients: int, inputs: int, seconds: float
+) -> tuple[Pace, int]:
+    """And how many requests failed or were refused."""
+    before = server.cpu_seconds()
+    outcome = asyncio.run(
+        closed_loop(server.url, texts, clients=clients, inputs=inputs, seconds=seconds)
+    )
+    cpu = 1000 * (server.cpu_seconds() - before) / max(1, outcome.inputs)
+    return Pace(outcome.inputs_per_second, cpu), outcome.refused + sum(outcome.failed.values())
 
 
 def _rate(share: float, asked: float, outcome: Outcome) -> Rate:

@@ -33,9 +33,26 @@ def test_a_server_is_loaded_in_turn_with_the_bare_engine(tmp_path: Path) -> None
     content = orjson.loads(out.read_bytes())
     assert len(content["rounds"]) == 2
     assert all(one["failed"] == 0 for one in content["rounds"])
-    assert all(one[name] > 0 for one in content["rounds"] for name in ("bare", "single", "bulk"))
+    paces = [one[name] for one in content["rounds"] for name in ("bare", "single", "bulk")]
+    assert all(pace["texts"] > 0 and pace["cpu"] > 0 for pace in paces)
     assert [one["share"] for one in content["rates"]] == list(SHARES)
     assert all(0 < one["p50"] <= one["p99"] <= one["p999"] for one in content["rates"])
+
+
+@pytest.mark.slow
+def test_requests_arrive_alike_while_a_task_is_learnt(tmp_path: Path) -> None:
+    folder = save(SUPPORTED["bert"], tmp_path / "bert")
+    out = tmp_path / "learning.json"
+    arguments = ["--learning", "--backbone", folder, "--runtime", "torch", "--rounds", 1]
+    arguments += ["--seconds", 1, "--clients", 4, "--cores", 1, "--json", out]
+    result = CliRunner().invoke(main, ["bench", "load", *map(str, arguments)])
+    assert result.exit_code == 0, result.output
+    content = orjson.loads(out.read_bytes())
+    (turn,) = content["turns"]
+    assert content["cores"] == 1
+    assert turn["quiet"]["lost"] == turn["learning"]["lost"] == 0
+    assert turn["learning"]["busy"] > 0
+    assert turn["version"] >= 3  # the two tasks before, and this one
 
 
 @asynccontextmanager
