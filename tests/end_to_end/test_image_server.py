@@ -51,8 +51,8 @@ def test_a_folder_is_learnt_and_photos_are_told_apart(
     tones = image_folder(tmp_path / "tones", {"red": 0, "blue": 1})
     assert "16 examples of tones: published" in _run(server, "learn", "tones", tones)
     photos = [tones / "red" / "3.png", tones / "blue" / "4.jpeg"]
-    said = json.loads(_run(server, "classify", *photos, "--task", "tones", "--json"))
-    assert [one["predictions"][0]["label"] for one in said["results"]] == ["red", "blue"]
+    said = _run(server, "classify", *photos, "--task", "tones", "--json").splitlines()
+    assert [json.loads(line)["predictions"][0]["label"] for line in said] == ["red", "blue"]
     with Client(server.url) as client:
         answer = client.classify(photos, task="tones")
         assert [one.best.label for one in answer.results if one.best] == ["red", "blue"]
