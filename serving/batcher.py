@@ -153,7 +153,7 @@ class Batcher:
     # In the encoder's thread
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        while (taken := self._take()) is not None:
+        while (taken := self._take(loop)) is not None:
             jobs, slices = taken
             started = time.perf_counter()
             outcomes: Sequence[Sequence[Result] | Exception]
@@ -164,7 +164,7 @@ class Batcher:
             seconds = time.perf_counter() - started
             loop.call_soon_threadsafe(self._settle, jobs, slices, outcomes, seconds)
 
-    def _take(self) -> tuple[list[_Job], list[Slice]] | None:
+    def _take(self, loop: asyncio.AbstractEventLoop) -> tuple[list[_Job], list[Slice]] | None:
         """The next pass, as soon as something waits; None where no more is to come."""
         taken: list[tuple[_Job, IntArray]] = []
         while not taken:
@@ -176,7 +176,11 @@ class Batcher:
                     (job, job.waiting)
                     for job in sorted(self._jobs, key=lambda job: job.work.patient)
                 ]
-            shares = self._next_pass(waiting)  # takes a while: meanwhile work may come and go
+            try:
+                shares = self._next_pass(waiting)  # takes a while: meanwhile work may come and go
+            except Exception as error:  # noqa: BLE001  else all would wait for this thread for ever
+                loop.call_soon_threadsafe(_fail_all, self._all_of(waiting), error)
+                continue
             with self._changed:
                 taken = self._taken(shares)
         current = self._current()
@@ -198,6 +202,12 @@ class Batcher:
             for (job, index), share, end in zip(waiting, shares, ends.tolist(), strict=True)
             if len(share)
         ]
+
+    def _all_of(self, waiting: Sequence[tuple[_Job, IntArray]]) -> list[_Job]:
+        """Takes all of these jobs out of the queue."""
+        with self._changed:
+            shares = self._taken([(job, np.arange(len(index))) for job, index in waiting])
+        return [job for job, _ in shares]
 
     def _taken(self, shares: Sequence[tuple[_Job, IntArray]]) -> list[tuple[_Job, IntArray]]:
         """Takes the shares of jobs that still wait out of the queue, which go to its back."""
@@ -255,6 +265,11 @@ def _shutting_down() -> Problem:
 def _fail(job: _Job, error: Exception) -> None:
     if not job.answer.done():
         job.answer.set_exception(error)
+
+
+def _fail_all(jobs: Sequence[_Job], error: Exception) -> None:
+    for job in jobs:
+        _fail(job, error)
 
 
 def _answer(job: _Job) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from backbones import Input, IntArray
 from prompt_store import Store
-from tests.serving.bag_of_words import HeldBagOfWords
+from tests.serving.bag_of_words import BagOfWords, HeldBagOfWords
 from tests.serving.conftest import Serve
 from tests.serving.publishing import MAIL, publish
 from tests.serving.running import Running
@@ -136,6 +136,27 @@ def test_inputs_of_like_length_share_a_pass_whoever_asked(store: Store, serve: S
     for text, result in zip(("a b", "c", "d e", "f", "g h"), together, strict=True):
         (alone,) = running.client.post(CLASSIFY, json={"inputs": text}).json()["results"]
         assert result["predictions"] == alone["predictions"]
+
+
+class Clueless(BagOfWords):
+    """Finds no passes while it has no clue."""
+
+    clue = False
+
+    def passes(self, lengths: IntArray) -> list[IntArray]:
+        if not self.clue:
+            raise ArithmeticError("no passes")
+        return super().passes(lengths)
+
+
+def test_inputs_that_cannot_be_planned_fail_and_hold_nobody_up(store: Store, serve: Serve) -> None:
+    clueless = Clueless()
+    publish(store, clueless, MAIL)
+    running = serve(store, clueless, limits={"deadline_seconds": 5})
+    check(_ask(running, 3), "internal-error")
+    assert not running.service.batcher.waiting
+    clueless.clue = True
+    assert len(_ask(running, 3).json()["results"]) == 3
 
 
 def test_patient_inputs_stand_behind_all_others(busy: Running, held: HeldBagOfWords) -> None:
