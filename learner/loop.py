@@ -292,8 +292,10 @@ class Learner:
         """
         base = self._standing.base
         assert base is not None, "only a version can have learnt a batch"
-        entry = Entry(Kind.REFRESH, self._knowledge, dict(base.blobs), decided=batches, gate=gate)
-        self._standing.publish(entry)
+        blobs = dict(base.blobs)
+        self._standing.publish(
+            Entry(Kind.REFRESH, self._knowledge, blobs, decided=batches, gate=gate, int8=base.int8)
+        )
 
     def _train(self, task: str, batches: list[str]) -> None:
         started = time.process_time()

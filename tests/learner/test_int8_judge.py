@@ -199,3 +199,23 @@ def test_an_engine_that_fails_is_a_refusal_and_stops_nothing(
     monkeypatch.setattr(int8, "encode_layers", fails)
     live = taught(store, judging_on(store), easy("mail"))
     assert verdict_of(live).reason == "it could not be tried: RuntimeError: no such kernel"
+
+
+def test_a_version_that_changes_nothing_is_not_judged_again(
+    store: Store, judging_on: Judging, tiny: TorchTextBackbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def live() -> Manifest:
+        return store.manifest(store.timeline().live or 0)
+
+    learner = judging_on(store, quick())
+    store.intake.accept(easy("mail"))
+    while learner.step() and live().int8 is None:
+        pass
+    verdict = verdict_of(live())
+    monkeypatch.setattr(tiny, "features", None)  # no prompt can be trained
+    for _ in range(2):
+        with pytest.raises(TypeError):
+            learner.step()
+    run_dry(learner)
+    assert "training failed" in (live().gate or {})["reason"]
+    assert live().int8 == verdict
