@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Final, TypeVar
 
 from backbones import Backbone, Input, InvalidInput, Preprocessed
@@ -35,7 +36,12 @@ class Preprocessor:
         self._limits: Final = limits
         self._metrics: Final = metrics
         self._threads: Final = ThreadPoolExecutor(THREADS, thread_name_prefix="preprocessor")
+        self._turns: Final = asyncio.Semaphore(THREADS)
         self._waiting = 0
+
+    def turn(self, *, patient: bool) -> AbstractAsyncContextManager[None]:
+        """To hold while inputs are read. Patient ones wait here, not before others in a thread."""
+        return self._turns if patient else nullcontext()
 
     def shutdown(self) -> None:
         """Returns after what is in hand."""

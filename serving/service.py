@@ -146,7 +146,8 @@ class Service:
         check_inputs(inputs, self.settings.limits, self.backbone.description)
         pinned = await self.answering(task, version, min_version)
         self.batcher.check_room(len(inputs))
-        read = await self._read(inputs)
+        async with self.preprocessor.turn(patient=patient):
+            read = await self._read(inputs)
         return await self.batcher.submit(Work(inputs, read, task, top_k, pinned, patient))
 
     async def answering(

@@ -151,3 +151,21 @@ async def test_what_nobody_foresaw_is_not_swallowed(eyes: HeldEyes) -> None:
     with pytest.raises(RuntimeError, match="a bug"):
         await preprocessor.images(_images(b"a", b"b", b"c"), "inputs/{}")
     preprocessor.shutdown()
+
+
+async def test_patient_images_queue_up_behind_others(
+    preprocessor: Preprocessor, eyes: HeldEyes
+) -> None:
+    async def read(name: bytes, *, patient: bool) -> None:
+        async with preprocessor.turn(patient=patient):
+            await preprocessor.images(_images(name), "inputs/{}")
+
+    reading = [asyncio.create_task(read(b"patient", patient=True)) for _ in range(9)]
+    await eyes.until_seen(THREADS)
+    reading.append(asyncio.create_task(read(b"other", patient=False)))
+    for _ in range(3):
+        await asyncio.sleep(0)  # until it has asked for a thread
+    for _ in reading:
+        eyes.free.release()
+    await asyncio.gather(*reading)
+    assert eyes.seen.index(b"other") == THREADS
