@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 LARGEST_INTEGER = 2**53 - 1
 """The largest that every JSON reader keeps exact."""
+MOST_MEMBERS = 32
+"""Of an object in a request: more than any shape has."""
 MESSAGE = "My parcel never arrived, can I get my money back?"
 """The text of the examples in the documentation."""
 
@@ -16,6 +18,14 @@ class RequestShape(BaseModel):
     """What callers send: unknown members are refused, so that a typing error is not ignored."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_few_members(cls, value: Any) -> Any:
+        """Else naming each that is unknown takes seconds and a gigabyte."""
+        if isinstance(value, dict) and len(value) > MOST_MEMBERS:
+            raise ValueError(f"an object of {len(value)} members; at most {MOST_MEMBERS} are read")
+        return value
 
 
 class AnswerShape(BaseModel):

@@ -122,6 +122,15 @@ def test_a_bad_line_keeps_its_name_where_that_is_one(running: Running) -> None:
     assert len(twice["error"]["errors"]) == 2
 
 
+def test_thousands_of_unknown_members_are_one_error(running: Running) -> None:
+    bad = orjson.dumps(dict.fromkeys(map(str, range(99)), 1))
+    (line,) = _answers(_post(running.client, bad))
+    assert [one["pointer"] for one in line["error"]["errors"]] == ["#/inputs/0"]
+    for body in (bad, b'{"inputs": [' + bad + b"]}"):
+        refusal = check(_post(running.client, body, "application/json"), "invalid-content")
+        assert len(refusal["errors"]) == 1
+
+
 def test_a_line_that_is_too_long_is_no_more_than_that(running: Running) -> None:
     body = b'"' + b"a" * 10_000 + b'"\n"b"'
     long, short = _answers(_post(running.client, body))
