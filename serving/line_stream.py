@@ -15,6 +15,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -55,6 +56,8 @@ class LineStream(Response):
         self._options = options
         self._limits = service.settings.limits
         self._ended_by: Problem | None = None
+        self._held = 0  # bytes of lines under way
+        self._freed = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises nothing where the client goes away: what is under way for it is dropped."""
@@ -71,16 +74,29 @@ class LineStream(Response):
                 logger.info("the client of a stream does not read its answers")
 
     async def _read(self, receive: Receive, group: asyncio.TaskGroup, coming: Coming) -> None:
-        places = self._service.streams
         try:
             async for line in self._lines(receive):
-                await places.acquire()
+                await self._until_room()
+                await self._service.streams.acquire()
+                size = len(line.content or b"")
+                self._held += size
                 task = group.create_task(self._answer(line))
-                task.add_done_callback(lambda _: places.release())
+                task.add_done_callback(partial(self._let_go, size))
                 await coming.put(task)
         except Problem as problem:
             self._ended_by = problem
         await coming.put(None)
+
+    async def _until_room(self) -> None:
+        """Lines under way hold the bytes that a request may have, and those of one line more."""
+        while self._held >= self._limits.body_bytes:
+            self._freed.clear()
+            await self._freed.wait()
+
+    def _let_go(self, size: int, _: object) -> None:
+        self._service.streams.release()
+        self._held -= size
+        self._freed.set()
 
     async def _lines(self, receive: Receive) -> AsyncIterator[Line]:
         """Raises Problem: client-idle, body-too-large. Raises ClientDisconnect."""

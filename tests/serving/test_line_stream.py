@@ -300,6 +300,24 @@ def test_streams_leave_room_for_others(busy: Running, held: HeldBagOfWords) -> N
             assert [list(line)[-1] for line in talk.rest()] == ["predictions"] * 30
 
 
+def test_lines_under_way_hold_no_more_than_a_request_may(
+    store: Store, held: HeldBagOfWords, serve: Serve
+) -> None:
+    publish(store, held, MAIL)
+    running = serve(store, held, limits={"body_bytes": 2048})
+    held.hold()
+    with talking(running.url) as talk:
+        talk.say(*["a" * 98] * 200)  # of 100 bytes each
+        held.wait_for_pass()
+        _until(
+            lambda: running.on_loop(lambda: running.service.batcher.waiting) + held.sizes[0] > 20
+        )
+        held.release()
+        talk.end()
+        assert len(talk.rest()) == 200
+    assert max(held.sizes) <= 21
+
+
 def test_a_full_queue_makes_a_stream_wait(busy: Running, held: HeldBagOfWords) -> None:
     batcher = busy.service.batcher
     with ThreadPoolExecutor(2) as threads, talking(busy.url) as talk:
