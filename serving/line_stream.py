@@ -40,6 +40,9 @@ logger = logging.getLogger(__name__)
 _PAUSE: Final = 1.0
 """Seconds until a line is tried again that found the queue full."""
 
+_PART: Final = 2**15
+"""Bytes that are cut into lines before others have a turn: blank lines keep it from none."""
+
 Coming = asyncio.Queue[asyncio.Task[bytes] | None]
 """Answers in the order of their lines; None ends them."""
 
@@ -105,8 +108,11 @@ class LineStream(Response):
         while more:
             message = await self._message(receive)
             more = message.get("more_body", False)
-            for line in splitter.feed(message.get("body", b"")):
-                yield line
+            body = message.get("body", b"")
+            for start in range(0, len(body), _PART):
+                for line in splitter.feed(body[start : start + _PART]):
+                    yield line
+                await asyncio.sleep(0)
         for line in splitter.end():
             yield line
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +11,15 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from starlette.types import Message
 
 from prompt_store import Store
+from serving.line_stream import LineStream
+from serving.metrics import PrometheusMetrics
 from serving.problems import TYPE_PREFIX
+from serving.schemas.classify import ClassifyOptions
+from serving.service import Service
+from serving.settings import Settings
 from tests.serving.bag_of_words import BagOfWords, HeldBagOfWords
 from tests.serving.conftest import Serve
 from tests.serving.pictures import TONES
@@ -240,6 +247,30 @@ def test_other_bodies_are_no_larger_for_being_called_lines(running: Running) -> 
     headers = {"Content-Type": LINES}
     answer = running.client.put("/v1/tasks/mail", content=b" " * 4096, headers=headers)
     assert check(answer, "body-too-large")["limit"] == 2048
+
+
+async def test_blank_lines_leave_others_their_turn(store: Store, backbone: BagOfWords) -> None:
+    stream = LineStream(
+        Service(store, backbone, Settings(), PrometheusMetrics()), ClassifyOptions(), LINES
+    )
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"\n \n" * 2**18, "more_body": False}
+
+    async def send(_: Message) -> None:
+        pass
+
+    taking = asyncio.create_task(take_turns())
+    await stream({"type": "http"}, receive, send)
+    taking.cancel()
+    assert turns > 20
 
 
 def test_clients_that_stop_sending_are_told(
