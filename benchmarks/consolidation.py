@@ -25,6 +25,7 @@ from benchmarks.eviction import (
     queries_of,
     seen,
 )
+from benchmarks.json_file import write_json
 from benchmarks.measures import spread
 from learner.arrays import FloatArray, IntArray
 from learner.consolidation import consolidate, most_alike
@@ -240,7 +241,7 @@ def _stored(path: Path | None) -> list[ConsolidationRow]:
 def _store(path: Path, rows: Sequence[ConsolidationRow]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {"rows": [asdict(row) for row in rows]}
-    path.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+    write_json(path, content)
 
 
 MARKS = ("routed", "task_given", "refitted_routed", "refitted_task_given")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import orjson
 
 from backbones import load
 from benchmarks.cost import EARLY, LATE, CostResult, run_cost
+from benchmarks.json_file import write_json
 from benchmarks.measures import spread
 from benchmarks.streams import Dataset
 from learner.config import LearnerConfig
@@ -26,9 +26,7 @@ def run_all(
         stream = dataset.stream(tasks=tasks, shots=shots, seed=seed)
         results.append(run_cost(stream, backbone, config, lambda text: click.echo(text, err=True)))
     _print(results)
-    if json_path is not None:
-        content = {"rows": [result.as_json() for result in results]}
-        json_path.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+    write_json(json_path, {"rows": [result.as_json() for result in results]})
     return results
 
 

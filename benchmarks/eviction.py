@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from backbones import Input, Prefix, Queries, TrainableBackbone, load
 from backbones.lower import LowerStates
 from benchmarks.cl_tasks import SingleTask
+from benchmarks.json_file import write_json
 from benchmarks.measures import spread
 from benchmarks.named_streams import FEWER_SHOTS, NLP7, SHOTS
 from benchmarks.streams import Example, StreamTask
@@ -298,7 +299,7 @@ def _store(path: Path | None, rows: Sequence[EvictionRow]) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {"rows": [asdict(row) for row in rows]}
-    path.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+    write_json(path, content)
 
 
 def markdown(rows: Sequence[EvictionRow]) -> str:

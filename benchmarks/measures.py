@@ -6,6 +6,7 @@ METHODS §6. All are fractions; only a drift can be above 1.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,3 +62,8 @@ def spread(values: list[float]) -> tuple[float, float]:
     """Mean and sample standard deviation (0 for a single value)."""
     array = np.asarray(values, dtype=np.float64)
     return float(array.mean()), float(array.std(ddof=1)) if len(array) > 1 else 0.0
+
+
+def middle(values: Sequence[float], digits: int = 2) -> str:
+    """Median ± sample standard deviation, for people."""
+    return f"{median(values):.{digits}f} ± {spread(list(values))[1]:.{digits}f}"

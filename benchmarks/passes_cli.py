@@ -8,6 +8,7 @@ from typing import get_args
 import click
 
 from backbones.engines import Precision, Runtime
+from benchmarks.json_file import write_json
 from benchmarks.runtime_option import runtime_option
 
 _MANY = click.IntRange(min=1)
@@ -55,8 +56,6 @@ def passes(
     json_path: Path | None,
 ) -> None:
     """Compare the plain model with prompted, routed and two passes."""
-    import orjson
-
     from backbones import BackboneError, in_int8, load_to_serve
     from benchmarks.passes import markdown, run_pass
 
@@ -68,6 +67,4 @@ def passes(
     costs = run_pass(encoder, batches, domains=domains, rows=rows, rounds=rounds)
     click.echo(f"{encoder.description.name} on {encoder.runtime}, {precision}\n", err=True)
     click.echo(markdown(costs))
-    if json_path is not None:
-        content = {"rows": [one.as_json() for one in costs]}
-        json_path.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+    write_json(json_path, {"rows": [one.as_json() for one in costs]})

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import orjson
 
+from benchmarks.json_file import write_json
 from benchmarks.stream import Row
 
 
@@ -41,7 +42,7 @@ class Results:
         if self._path is not None:
             content = {"rows": [r.as_json() for r in self.rows]}
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+            write_json(self._path, content)
 
 
 def _key(row: Row) -> tuple[str, str, int, dict[str, Any]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import orjson
 
+from benchmarks.json_file import write_json
 from benchmarks.swap import SwapResult, Trace
 from benchmarks.swap_plot import draw
 
@@ -19,8 +19,7 @@ def report(result: SwapResult, trace: Trace, json_path: Path | None, plot: Path 
         click.echo(f"{name:<52} {promised:>10} {measured:>14}")
     for failure in result.failures:
         click.echo(f"  failure: {failure}")
-    if json_path is not None:
-        json_path.write_bytes(orjson.dumps(result.as_json(), option=orjson.OPT_INDENT_2))
+    write_json(json_path, result.as_json())
 
 
 def lines(result: SwapResult) -> list[tuple[str, str, str]]:

@@ -39,13 +39,11 @@ def cold_start(
     json_path: Path | None,
 ) -> None:
     """Start servers with a taught store in turn, and time them to their first answer."""
-    import orjson
-
     from benchmarks.cold_start.report import markdown
     from benchmarks.cold_start.run import Plan, run_cold_start
+    from benchmarks.json_file import write_json
 
     plan = Plan(engines, runtimes, backbone, rounds)
     result = run_cold_start(plan, lambda text: click.echo(text, err=True))
     click.echo(markdown(result))
-    if json_path is not None:
-        json_path.write_bytes(orjson.dumps(result.as_json(), option=orjson.OPT_INDENT_2))
+    write_json(json_path, result.as_json())

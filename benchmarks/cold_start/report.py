@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from benchmarks.cold_start.run import ColdStartResult, Start
 from benchmarks.markdown import markdown_table
-from benchmarks.measures import spread
+from benchmarks.measures import middle
 
 HEADINGS = (
     "server",
@@ -39,5 +39,4 @@ MEMBERS: tuple[Callable[[Start], float], ...] = (
 
 
 def _shown(result: ColdStartResult, name: str, member: Callable[[Start], float]) -> str:
-    deviation = spread([member(start) for start in result.starts[name]])[1]
-    return f"{result.median(name, member):.2f} ± {deviation:.2f}"
+    return middle([member(start) for start in result.starts[name]])

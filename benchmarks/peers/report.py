@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 
 import click
-import orjson
 
 from backbones.sources import resolve
+from benchmarks.json_file import write_json
 from benchmarks.peers.environment import InstallFailed, install
 from benchmarks.peers.exchange import PeerFailed, run, stream_content
 from benchmarks.peers.peer import Peer
@@ -62,4 +62,4 @@ def _write(rows: Sequence[PeerRow], json_path: Path | None) -> None:
     if json_path is not None:
         json_path.parent.mkdir(parents=True, exist_ok=True)
         content = {"rows": [row.as_json() for row in rows]}
-        json_path.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+        write_json(json_path, content)

@@ -45,15 +45,13 @@ _MANY = click.IntRange(min=1)
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw it (PNG, SVG).")
 def scale(json_path: Path | None, plot: Path | None, **asked: Any) -> None:
     """Serve one task, some and hundreds, and compare what a request costs."""
-    import orjson
-
+    from benchmarks.json_file import write_json
     from benchmarks.scale.plot import draw
     from benchmarks.scale.report import markdown
     from benchmarks.scale.run import Plan, run_scale
 
     result = run_scale(Plan(**asked), lambda text: click.echo(text, err=True))
     click.echo(markdown(result))
-    if json_path is not None:
-        json_path.write_bytes(orjson.dumps(result.as_json(), option=orjson.OPT_INDENT_2))
+    write_json(json_path, result.as_json())
     if plot is not None:
         draw(result, plot)

@@ -6,7 +6,7 @@ from dataclasses import astuple
 from statistics import median
 
 from benchmarks.markdown import markdown_table
-from benchmarks.measures import spread
+from benchmarks.measures import middle
 from benchmarks.scale.replica import BATCH, SINGLES
 from benchmarks.scale.run import Phase, Rung, ScaleResult
 from benchmarks.turns import ratio
@@ -91,7 +91,7 @@ def _memory(rung: Rung, first: Rung) -> tuple[str, ...]:
 
 
 def _compared(own: list[float], first: list[float]) -> tuple[str, str]:
-    return f"{median(own):.2f} ± {spread(own)[1]:.2f}", f"{ratio(own, first):.3f}"
+    return middle(own), f"{ratio(own, first):.3f}"
 
 
 def _p50(phases: list[Phase]) -> list[float]:

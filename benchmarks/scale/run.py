@@ -151,7 +151,7 @@ class _Served:
         return Phase(
             p50=outcome.milliseconds(50),
             texts=outcome.inputs_per_second,
-            failed=outcome.refused + sum(outcome.failed.values()),
+            failed=outcome.unanswered,
         )
 
 

@@ -65,8 +65,7 @@ Report = tuple[str, dict[str, Any]]
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path))
 def load(peers: bool, learning: bool, cache: Path, json_path: Path | None, **asked: Any) -> None:
     """Load a server, in turn with a bare loop of its engine on the same cores."""
-    import orjson
-
+    from benchmarks.json_file import write_json
     from benchmarks.throughput.plan import Plan
 
     plan = Plan(**asked)
@@ -75,8 +74,7 @@ def load(peers: bool, learning: bool, cache: Path, json_path: Path | None, **ask
     else:
         table, content = _while_learning(plan) if learning else _beside_bare(plan)
     click.echo(table)
-    if json_path is not None:
-        json_path.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+    write_json(json_path, content)
 
 
 def _beside_bare(plan: Plan) -> Report:

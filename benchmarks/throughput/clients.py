@@ -46,6 +46,11 @@ class Outcome:
         """Answered inputs by the time the phase took."""
         return self.inputs / self.seconds
 
+    @property
+    def unanswered(self) -> int:
+        """Requests that failed or were refused."""
+        return self.refused + sum(self.failed.values())
+
     def milliseconds(self, percent: float) -> float:
         """Within which so many per cent of the answered requests were answered."""
         return float(self._latency.get_value_at_percentile(percent)) / 1000

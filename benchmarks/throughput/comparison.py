@@ -109,5 +109,5 @@ def _turn(plan: Plan, one: Contestant, texts: Sequence[str]) -> Turn:
         p50=outcome.milliseconds(50),
         p99=outcome.milliseconds(99),
         cpu=1000 * (one.server.cpu_seconds() - before) / max(1, outcome.inputs),
-        failed=outcome.refused + sum(outcome.failed.values()),
+        failed=outcome.unanswered,
     )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from statistics import median
-
 from benchmarks.markdown import markdown_table
-from benchmarks.measures import spread
+from benchmarks.measures import middle
 from benchmarks.throughput.comparison import Comparison, Loaded
 
 HEADINGS = (
@@ -30,12 +28,10 @@ def markdown(comparison: Comparison) -> str:
 
 
 def _line(comparison: Comparison, one: Loaded) -> tuple[str, ...]:
-    requests = spread([turn.requests for turn in one.turns])[1]
-    ratio, wobble = median(comparison.ratios(one)), spread(comparison.ratios(one))[1]
     return (
         one.name,
-        f"{one.median(lambda turn: turn.requests):.0f} ± {requests:.0f}",
-        f"{ratio:.2f} ± {wobble:.2f}",
+        middle([turn.requests for turn in one.turns], 0),
+        middle(comparison.ratios(one)),
         f"{one.median(lambda turn: turn.p50):.0f}",
         f"{one.median(lambda turn: turn.p99):.0f}",
         f"{one.median(lambda turn: turn.cpu):.2f}",

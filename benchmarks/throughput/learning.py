@@ -143,7 +143,7 @@ def _phase(plan: Plan, server: RunningServer, tasks: Sequence[StreamTask], rate:
     return Phase(
         p50=outcome.milliseconds(50),
         p99=outcome.milliseconds(99),
-        lost=outcome.refused + sum(outcome.failed.values()),
+        lost=outcome.unanswered,
         busy=(_learner_seconds(server) - used) / outcome.seconds,
     )
 

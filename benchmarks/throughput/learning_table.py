@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.markdown import markdown_table
-from benchmarks.measures import spread
+from benchmarks.measures import middle
 from benchmarks.throughput.learning import Interference
 
 HEADINGS = (
@@ -31,9 +31,9 @@ def markdown(result: Interference) -> str:
         )
         for number, one in enumerate(result.turns, start=1)
     ]
-    deviation = spread([one.ratio for one in result.turns])[1]
+    ratios = middle([one.ratio for one in result.turns])
     told = (
-        f"p99 while learning / p99 quiet: {result.ratio:.2f} ± {deviation:.2f} in the median; "
-        f"{result.rate:.0f} requests/s on {result.cores} cores."
+        f"p99 while learning / p99 quiet: {ratios} in the median; {result.rate:.0f} requests/s on "
+        f"{result.cores} cores."
     )
     return f"{markdown_table(HEADINGS, lines)}\n\n{told}"

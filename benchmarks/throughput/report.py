@@ -6,7 +6,7 @@ from collections.abc import Callable
 from statistics import median
 
 from benchmarks.markdown import markdown_table
-from benchmarks.measures import spread
+from benchmarks.measures import middle
 from benchmarks.throughput.pace import Pace
 from benchmarks.throughput.run import BULK, LoadResult, Round
 
@@ -31,7 +31,7 @@ def _throughput(result: LoadResult) -> str:
         lines.append(
             (
                 name,
-                f"{median(texts):.0f} ± {spread(texts)[1]:.0f}",
+                middle(texts, 0),
                 f"{result.ratio(member):.3f}",
                 f"{cpu:.2f}",
             )

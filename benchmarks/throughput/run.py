@@ -17,6 +17,7 @@ from benchmarks.throughput.bare import bare_loop, best_size
 from benchmarks.throughput.clients import Outcome, closed_loop, open_loop
 from benchmarks.throughput.pace import Pace
 from benchmarks.throughput.plan import Plan, Say
+from benchmarks.turns import ratio
 
 BULK: Final = 256
 """Texts of a bulk request."""
@@ -60,7 +61,8 @@ class LoadResult:
 
     def ratio(self, served: Callable[[Round], Pace]) -> float:
         """The median over rounds of texts a second to the bare loop's."""
-        return median(served(one).texts / one.bare.texts for one in self.rounds)
+        texts = [served(one).texts for one in self.rounds]
+        return ratio(texts, [one.bare.texts for one in self.rounds])
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -122,7 +124,7 @@ def _closed(
         closed_loop(server.url, texts, clients=clients, inputs=inputs, seconds=seconds)
     )
     cpu = 1000 * (server.cpu_seconds() - before) / max(1, outcome.inputs)
-    return Pace(outcome.inputs_per_second, cpu), outcome.refused + sum(outcome.failed.values())
+    return Pace(outcome.inputs_per_second, cpu), outcome.unanswered
 
 
 def _rate(share: float, asked: float, outcome: Outcome) -> Rate:

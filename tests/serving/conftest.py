@@ -18,7 +18,7 @@ from serving.settings import Settings
 from tests.serving.bag_of_words import BagOfWords, HeldBagOfWords
 from tests.serving.image_calls import LIMITS
 from tests.serving.pictures import TONES
-from tests.serving.publishing import publish
+from tests.serving.publishing import MAIL, publish
 from tests.serving.running import Running, running
 
 if TYPE_CHECKING:
@@ -95,3 +95,12 @@ def seeing(vit: TorchVisionBackbone) -> Iterator[Running]:
     settings = Settings(limits=LIMITS)
     with running(Service(store, vit, settings, PrometheusMetrics())) as server:
         yield server
+
+
+@pytest.fixture
+def busy(store: Store, held: HeldBagOfWords, serve: Serve) -> Running:
+    """A server whose queue holds 10 inputs and whose passes take 8, now held in one of them."""
+    publish(store, held, MAIL)
+    running = serve(store, held, limits={"queue_depth": 10}, batching={"inputs": 8, "tokens": 1000})
+    held.hold()
+    return running

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import numpy as np
 import orjson
-import pytest
 
 from backbones import Input, IntArray
 from prompt_store import Store
@@ -21,15 +20,6 @@ from tests.serving.running import Running
 from tests.serving.test_problems import check
 
 CLASSIFY = "/v1/classify"
-
-
-@pytest.fixture
-def busy(store: Store, held: HeldBagOfWords, serve: Serve) -> Running:
-    """A server whose queue holds 10 inputs and whose passes take 8, now held in one of them."""
-    publish(store, held, MAIL)
-    running = serve(store, held, limits={"queue_depth": 10}, batching={"inputs": 8, "tokens": 1000})
-    held.hold()
-    return running
 
 
 def _until(running: Running, condition: Callable[[], bool]) -> None:

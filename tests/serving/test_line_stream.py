@@ -301,15 +301,6 @@ def test_clients_that_never_read_are_given_up(
 # Beside other requests
 
 
-@pytest.fixture
-def busy(store: Store, held: HeldBagOfWords, serve: Serve) -> Running:
-    """A server whose queue holds 10 inputs and whose passes take 8, now held in one of them."""
-    publish(store, held, MAIL)
-    running = serve(store, held, limits={"queue_depth": 10}, batching={"inputs": 8, "tokens": 1000})
-    held.hold()
-    return running
-
-
 def _ask(running: Running, inputs: int) -> int:
     with httpx.Client(base_url=running.url, timeout=30) as client:
         return client.post(CLASSIFY, json={"inputs": ["a"] * inputs}).status_code
