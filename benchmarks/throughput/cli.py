@@ -53,6 +53,11 @@ Report = tuple[str, dict[str, Any]]
 )
 @cache_option
 @click.option(
+    "--engines",
+    is_flag=True,
+    help="In turn on the local engine and on Ray Serve instead, by --clients and by one.",
+)
+@click.option(
     "--learning",
     is_flag=True,
     help="In turn while nothing is learnt and while a task is, one a round, instead.",
@@ -63,7 +68,14 @@ Report = tuple[str, dict[str, Any]]
     help="With --learning: of the server and its learner. Default: all.",
 )
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path))
-def load(peers: bool, learning: bool, cache: Path, json_path: Path | None, **asked: Any) -> None:
+def load(
+    peers: bool,
+    engines: bool,
+    learning: bool,
+    cache: Path,
+    json_path: Path | None,
+    **asked: Any,
+) -> None:
     """Load a server, in turn with a bare loop of its engine on the same cores."""
     from benchmarks.json_file import write_json
     from benchmarks.throughput.plan import Plan
@@ -71,6 +83,8 @@ def load(peers: bool, learning: bool, cache: Path, json_path: Path | None, **ask
     plan = Plan(**asked)
     if peers:
         table, content = _beside_peers(plan, cache)
+    elif engines:
+        table, content = _on_both_engines(plan)
     else:
         table, content = _while_learning(plan) if learning else _beside_bare(plan)
     click.echo(table)
@@ -91,6 +105,14 @@ def _beside_peers(plan: Plan, cache: Path) -> Report:
     from benchmarks.throughput.comparison_table import markdown
 
     result = run_comparison(plan, list(SERVING_PEERS.values()), cache, _say)
+    return markdown(result), result.as_json()
+
+
+def _on_both_engines(plan: Plan) -> Report:
+    from benchmarks.throughput.engines import run_engines
+    from benchmarks.throughput.engines_table import markdown
+
+    result = run_engines(plan, _say)
     return markdown(result), result.as_json()
 
 

@@ -77,7 +77,7 @@ def run_comparison(plan: Plan, peers: Sequence[Peer], cache: Path, say: Say) -> 
         for number in range(plan.rounds):
             for one, kept in zip(started, loaded, strict=True):
                 with alone(one, started):
-                    kept.turns.append(_turn(plan, one, texts))
+                    kept.turns.append(load_once(one, texts, plan.clients, plan.seconds))
                 say(
                     f"round {number + 1} of {plan.rounds}, {one.name}: "
                     f"{kept.turns[-1].requests:.0f} requests/s"
@@ -92,18 +92,13 @@ def _accuracy(plan: Plan, one: Contestant, rows: Sequence[Example]) -> float:
     return accuracy(asyncio.run(asked), [row.label for row in rows])
 
 
-def _turn(plan: Plan, one: Contestant, texts: Sequence[str]) -> Turn:
+def load_once(one: Contestant, texts: Sequence[str], clients: int, seconds: float) -> Turn:
+    """Single texts by so many clients for so long."""
     before = one.server.cpu_seconds()
-    outcome = asyncio.run(
-        closed_loop(
-            one.server.url,
-            texts,
-            clients=plan.clients,
-            inputs=1,
-            seconds=plan.seconds,
-            form=one.form,
-        )
+    loop = closed_loop(
+        one.server.url, texts, clients=clients, inputs=1, seconds=seconds, form=one.form
     )
+    outcome = asyncio.run(loop)
     return Turn(
         requests=outcome.inputs_per_second,
         p50=outcome.milliseconds(50),

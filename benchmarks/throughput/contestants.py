@@ -37,9 +37,9 @@ class Contestant:
 
 @contextmanager
 def alone(one: Contestant, started: Sequence[Contestant]) -> Iterator[None]:
-    """With all peers but this one paused: polling takes a share of a core from who is loaded.
+    """With all but this one paused: polling takes a share of a core from who is loaded.
 
-    Ours is never paused; it sleeps while nobody asks.
+    The first one, our local server, is never paused; it sleeps while nobody asks.
     """
     others = [other.server for other in started[1:] if other is not one]
     processes = [process for server in others for process in server.processes()]
