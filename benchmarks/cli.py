@@ -187,6 +187,33 @@ def publish(
 
 
 @bench.command()
+@click.option(
+    "--rows",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path("docs/rows"),
+    show_default=True,
+    help="Folder of swap.json, load.json, load-peers.json and scale.json, as `--json` wrote them.",
+)
+@click.option(
+    "--images",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("docs/images"),
+    show_default=True,
+)
+def pictures(rows: Path, images: Path) -> None:
+    """Draw the pictures of docs/performance.md anew from the runs that are there."""
+    from benchmarks.pictures import PICTURES
+
+    for name, picture in PICTURES.items():
+        source, path = rows / f"{name}.json", images / f"{name}.png"
+        if source.exists():
+            picture.redraw(source, path)
+            click.echo(f"drew {path}", err=True)
+        else:
+            click.echo(f"{name}: no {source}; left as it is", err=True)
+
+
+@bench.command()
 @click.option("--replicas", default=3, show_default=True)
 @click.option("--clients", default=8, show_default=True)
 @click.option("--rate", default=24.0, show_default=True, help="Requests a second, together.")

@@ -8,20 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.drawing import COLOURS, FAINT, INK, LEFT, bars, name_bars, panels, save
 from benchmarks.measures import Matrix, spread
 from benchmarks.stream import Row
 from benchmarks.tables import grouped, label
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = (
-    *("#2a6f97", "#e07a5f", "#3d9970", "#8e6fb5", "#c9a227"),
-    *("#6b7280", "#c2528b", "#4aa8b5"),
-)
-INK = "#374151"
-FAINT = "#e5e7eb"
 KINDS = ("accuracy", "matrix", "final")
 """Pictures a stream: accuracy over tasks, the matrix of one run, final and forgetting."""
 PREFERRED = "auto"
@@ -32,10 +26,6 @@ def draw_all(
     rows: Sequence[Row], folder: Path, prefix: str = "", kinds: Sequence[str] = KINDS
 ) -> list[Path]:
     """Draw up to three pictures a stream into `folder`. Needs matplotlib (extra `dev`)."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    folder.mkdir(parents=True, exist_ok=True)
     written = []
     for stream in dict.fromkeys(row.stream for row in rows):
         of = [row for row in rows if row.stream == stream]
@@ -43,7 +33,7 @@ def draw_all(
         for kind in kinds:
             if over_time or kind == "final":
                 written.append(folder / f"{prefix}{stream}-{kind}.png")
-                _save(_draw(kind, stream, of), written[-1])
+                save(_draw(kind, stream, of), written[-1])
     return written
 
 
@@ -61,7 +51,7 @@ def accuracy_over_tasks(row: Row) -> np.ndarray[Any, np.dtype[np.float64]]:
 def _over_time(stream: str, rows: Sequence[Row]) -> Figure:
     from matplotlib.ticker import MaxNLocator
 
-    figure, axes = _axes((7.5, 3.8))
+    figure, (axes,) = panels(1, (7.5, 3.8))
     tasks = max(len(row.accuracy_matrix) for row in rows)
     for colour, of in _coloured(rows):
         if not of[0].accuracy_matrix:
@@ -79,7 +69,7 @@ def _over_time(stream: str, rows: Sequence[Row]) -> Figure:
     axes.set_xlabel("tasks learnt")
     axes.set_ylabel("accuracy, no task named, %")
     axes.grid(axis="y", color=FAINT, linewidth=0.8)
-    axes.set_title(f"{stream}: mean over the tasks seen so far{_seeds(rows)}", **_LEFT)
+    axes.set_title(f"{stream}: mean over the tasks seen so far{_seeds(rows)}", **LEFT)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return figure
 
@@ -87,7 +77,7 @@ def _over_time(stream: str, rows: Sequence[Row]) -> Figure:
 def _heat(row: Row) -> Figure:
     tasks, matrix = len(row.tasks), 100 * _matrix(row)
     side = 2.2 + 0.42 * tasks
-    figure, axes = _axes((side + 1.2, side))
+    figure, (axes,) = panels(1, (side + 1.2, side))
     axes.imshow(matrix, cmap="Blues", vmin=0, vmax=125, aspect="auto")
     for i, j in np.argwhere(~np.isnan(matrix)).tolist():
         colour = "white" if matrix[i, j] > 65 else INK
@@ -98,40 +88,30 @@ def _heat(row: Row) -> Figure:
     axes.set_xlabel("after learning")
     axes.set_ylabel("accuracy on, %")
     axes.spines[:].set_visible(False)
-    axes.set_title(f"{row.stream}: {label(row)}, seed {row.seed}", **_LEFT)
+    axes.set_title(f"{row.stream}: {label(row)}, seed {row.seed}", **LEFT)
     return figure
 
 
 def _bars(stream: str, rows: Sequence[Row]) -> Figure:
-    import matplotlib.pyplot as plt
-
     groups = list(_coloured(rows))
-    size = (8.5, 1.1 + 0.32 * len(groups))
-    figure, both = plt.subplots(1, 2, figsize=size, layout="constrained", sharey=True)
-    panels = (("final_accuracy", "final accuracy, no task named, %"), ("forgetting", "forgetting"))
-    for axes, (measure, title) in zip(both, panels, strict=True):
-        _panel(axes, groups, measure)
+    figure, both = panels(2, (8.5, 1.1 + 0.32 * len(groups)), sharey=True)
+    measures = (
+        ("final_accuracy", "final accuracy, no task named, %"),
+        ("forgetting", "forgetting"),
+    )
+    for axes, (measure, title) in zip(both, measures, strict=True):
+        means = [_mean([getattr(row, measure) for row in of]) for _, of in groups]
+        bars(axes, means, [colour for colour, _ in groups])
         axes.set_xlabel(title if title.endswith("%") else f"{title}, points")
-    both[0].set_yticks(range(len(groups)), [label(of[0]) for _, of in groups], fontsize=8)
-    both[0].invert_yaxis()
-    both[0].set_title(f"{stream}{_seeds(rows)}", **_LEFT)
+    name_bars(both[0], [label(of[0]) for _, of in groups])
+    both[0].set_title(f"{stream}{_seeds(rows)}", **LEFT)
     return figure
 
 
-def _panel(axes: Axes, groups: Sequence[tuple[str, list[Row]]], measure: str) -> None:
-    ends = [0.0]
-    for place, (colour, of) in enumerate(groups):
-        values = [100 * v for row in of if (v := getattr(row, measure)) is not None]
-        if not values:
-            axes.text(0, place, " –", va="center", color=INK, fontsize=8)
-            continue
-        mean, wide = spread(values)
-        axes.barh(place, mean, height=0.62, color=colour, xerr=wide or None, ecolor=INK)
-        ends.append(max(mean, 0.0) + wide)
-        axes.text(ends[-1], place, f"  {mean:.1f}", va="center", color=INK, fontsize=8)
-    axes.set_xlim(right=1.15 * max(ends) or 1.0)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(axis="y", length=0)
+def _mean(fractions: Sequence[float | None]) -> tuple[float, float] | None:
+    """And its spread, in per cent, of what was measured."""
+    values = [100 * value for value in fractions if value is not None]
+    return spread(values) if values else None
 
 
 def _chosen(rows: Sequence[Row]) -> Row:
@@ -151,21 +131,3 @@ def _seeds(rows: Sequence[Row]) -> str:
 
 def _matrix(row: Row) -> Matrix:
     return np.array(row.accuracy_matrix, dtype=np.float64)
-
-
-_LEFT: dict[str, Any] = {"fontsize": 10, "loc": "left", "color": INK}
-
-
-def _axes(size: tuple[float, float]) -> tuple[Figure, Axes]:
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=size, layout="constrained")
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _save(figure: Figure, path: Path) -> None:
-    import matplotlib.pyplot as plt
-
-    figure.savefig(path, dpi=130, facecolor="white")
-    plt.close(figure)

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks.drawing import COLOURS, LEFT, panels, save
 from benchmarks.swap import Trace
 
 SIZE_INCHES = (9.0, 3.2)
-COLOURS = ("#2a6f97", "#e07a5f")
-"""Answers take turns in colour with the version they name."""
 
 
 def draw(trace: Trace, path: Path) -> None:
-    """Latency over time, coloured by version. Needs matplotlib (the extra `dev` has it)."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
+    """Latency over time; two colours take turns with the version that answers name."""
     origin, end = _span(trace)
     order = {p.version: i for i, p in enumerate(trace.publications)}
-    figure, axes = plt.subplots(figsize=SIZE_INCHES, layout="constrained")
+    figure, (axes,) = panels(1, SIZE_INCHES)
     for publication in trace.publications:
         if origin <= publication.committed <= end:
             axes.axvline(publication.committed - origin, color="#999999", linewidth=0.6)
@@ -34,10 +28,8 @@ def draw(trace: Trace, path: Path) -> None:
     axes.set_xlabel("seconds")
     axes.set_ylabel("answer after, ms")
     axes.set_ylim(bottom=0)
-    axes.set_title(_title(trace), fontsize=10, loc="left")
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    axes.set_title(_title(trace), **LEFT)
+    save(figure, path)
 
 
 def _span(trace: Trace) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -19,7 +20,7 @@ def report(result: SwapResult, trace: Trace, json_path: Path | None, plot: Path 
         click.echo(f"{name:<52} {promised:>10} {measured:>14}")
     for failure in result.failures:
         click.echo(f"  failure: {failure}")
-    write_json(json_path, result.as_json())
+    write_json(json_path, result.as_json() | {"trace": asdict(trace)})
 
 
 def lines(result: SwapResult) -> list[tuple[str, str, str]]:

@@ -6,19 +6,14 @@ from dataclasses import astuple
 from pathlib import Path
 from statistics import median
 
+from benchmarks.drawing import COLOURS, FAINT, LEFT, panels, save
 from benchmarks.scale.run import ScaleResult
-from benchmarks.stream_plot import COLOURS, FAINT, INK
 
 SIZE_INCHES = (9.0, 3.2)
 
 
 def draw(result: ScaleResult, path: Path) -> None:
     """p50 of single requests, and resident memory beside the version's weight. Needs matplotlib."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
     tasks = [rung.tasks for rung in result.rungs]
     times = {
         name: [median(one.p50 for one in rung.phases[kind]) for rung in result.rungs]
@@ -32,9 +27,9 @@ def draw(result: ScaleResult, path: Path) -> None:
             for rung in result.rungs
         ],
     }
-    figure, both = plt.subplots(1, 2, figsize=SIZE_INCHES, layout="constrained")
-    panels = ((times, "p50 of a single request, ms"), (memory, "MB"))
-    for axes, (lines, title) in zip(both, panels, strict=True):
+    figure, both = panels(2, SIZE_INCHES)
+    contents = ((times, "p50 of a single request, ms"), (memory, "MB"))
+    for axes, (lines, title) in zip(both, contents, strict=True):
         for colour, (name, values) in zip(COLOURS, lines.items(), strict=False):
             axes.plot(tasks, values, color=colour, marker="o", ms=3, linewidth=1.6, label=name)
         axes.set_xscale("log")
@@ -42,9 +37,7 @@ def draw(result: ScaleResult, path: Path) -> None:
         axes.minorticks_off()
         axes.set_ylim(bottom=0)
         axes.set_xlabel("tasks")
-        axes.set_title(title, fontsize=10, loc="left", color=INK)
+        axes.set_title(title, **LEFT)
         axes.grid(axis="y", color=FAINT, linewidth=0.8)
-        axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=8, loc="lower left")
-    figure.savefig(path, dpi=130, facecolor="white")
-    plt.close(figure)
+    save(figure, path)
