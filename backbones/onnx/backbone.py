@@ -27,6 +27,8 @@ from backbones.rows import check_choice
 PASS_COST: Final = PassCost(budget=1024, overhead=12)
 """Measured with MiniLM on a CPU: passes of 2,000 tokens and more leave the caches and take a fifth
 longer a token; an empty pass would take as long as 12 tokens (docs/performance.md)."""
+PACKED_COST: Final = replace(PASS_COST, pairs=330)
+"""Where texts are packed, attention alone is padded."""
 
 
 class OnnxBackbone:
@@ -44,6 +46,7 @@ class OnnxBackbone:
         self._exported: Final = exported
         self._graph: Final = graph
         self._threads: Final = threads
+        self._cost: Final = PACKED_COST if exported.reader.packs else PASS_COST
         with _readable(graph.parent, self.description.name):
             self._session: Final = onnxruntime.InferenceSession(
                 str(graph), _session_options(threads), providers=["CPUExecutionProvider"]
@@ -89,7 +92,7 @@ class OnnxBackbone:
 
     def passes(self, lengths: IntArray) -> list[IntArray]:
         """Positions of the examples of each pass, cheapest together; see `Backbone`."""
-        return micro_batches(lengths, PASS_COST)
+        return micro_batches(lengths, self._cost)
 
     def encode(
         self, batch: Preprocessed, bank: Bank | None = None, rows: Rows | None = None

@@ -20,7 +20,7 @@ from backbones.sources import Source
 
 log = logging.getLogger(__name__)
 
-FORMAT: Final = "2"
+FORMAT: Final = "3"
 """Of graphs and their files; another one is exported anew."""
 _DECIDING: Final = ("torch", "transformers", "timm", "onnx", "onnxscript")
 

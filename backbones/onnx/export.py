@@ -19,10 +19,10 @@ from backbones.errors import UnsupportedModel
 from backbones.images import encoded
 from backbones.inputs import Input
 from backbones.onnx import child
-from backbones.onnx.entries import PixelEntry, TokenEntry
+from backbones.onnx.entries import PackedEntry, PixelEntry, TokenEntry
 from backbones.onnx.exported import GRAPH, INPUTS, OUTPUTS, Exported
 from backbones.onnx.graph import Entry, PassGraph
-from backbones.onnx.readers import ImageReader, Reader, TextReader
+from backbones.onnx.readers import ImageReader, PackedTextReader, Reader, TextReader
 from backbones.text.backbone import TorchTextBackbone
 from backbones.vision.backbone import TorchVisionBackbone
 
@@ -91,7 +91,10 @@ def _parts(backbone: TorchBackbone[Any]) -> tuple[Entry, Reader]:
         entry = PixelEntry(transform.size, transform.tokens, backbone.normalisation)
         return entry, ImageReader(transform)
     if isinstance(backbone, TorchTextBackbone):
-        tokens = backbone.tokens
+        tokens, encoder = backbone.tokens, backbone.encoder
+        if encoder.packs:
+            reader = PackedTextReader(tokens, encoder.first_position)
+            return PackedEntry(about.max_length, types=tokens.types), reader
         return TokenEntry(about.max_length, types=tokens.types), TextReader(tokens)
     raise UnsupportedModel(f"backbone {about.name!r}: a {type(backbone).__name__} has no graph")
 

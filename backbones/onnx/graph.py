@@ -7,15 +7,30 @@ another prompt is another tensor and never another graph.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from backbones.passes.context import LayerContext, LayerPooling, PassContext
+from backbones.passes.context import (
+    LayerContext,
+    LayerPooling,
+    PassContext,
+    shared_mean,
+    shares_of,
+)
 from backbones.passes.device_bank import layer_contexts
 from backbones.passes.encoder import Encoder
+from backbones.passes.packing import Packing
 from backbones.passes.routing import DeviceRouters
+
+
+class Given(NamedTuple):
+    """What an encoder takes. mask: (B, S), or (1, T) ones where `packing` tells texts apart"""
+
+    inputs: Mapping[str, Tensor]
+    mask: Tensor
+    packing: Packing | None = None
 
 
 class Entry(Protocol):
@@ -34,9 +49,7 @@ class Entry(Protocol):
         """The axes of each tensor that may have any length. batch: of the first axis"""
         ...
 
-    def __call__(self, *fed: Tensor) -> tuple[Mapping[str, Tensor], Tensor]:
-        """The encoder's inputs and the mask (B, S)."""
-        ...
+    def __call__(self, *fed: Tensor) -> Given: ...
 
 
 class PassGraph(nn.Module):
@@ -65,7 +78,7 @@ class PassGraph(nn.Module):
         keys_values: (T, L', 2, H, P, Dh);  bias: (T, L', H, P);  rows: (B,), −1 − k asks router k
         weights: (K·D, R), router_bias, targets, owners: (R,), as in `DeviceRouters`
         """
-        inputs, mask = self._entry(*fed)
+        inputs, mask, packing = self._entry(*fed)
         routers = DeviceRouters(weights, router_bias, targets, owners)
         taken: list[Tensor] = []
 
@@ -74,8 +87,11 @@ class PassGraph(nn.Module):
             taken.append(chosen)
             return layer_contexts(keys_values[chosen], bias[chosen], self._first)
 
-        pooling = LayerPooling(self._encoder.content(mask), range(self._layers))
-        context = PassContext(pooling=pooling, route=route, route_at=self._first)
-        hidden = self._encoder.hidden(inputs, mask, context)
-        last = self._encoder.feature(hidden, mask)
+        encoder = self._encoder
+        shares = shares_of(encoder.content(mask)) if packing is None else packing.shares
+        pooling = LayerPooling(shares, range(self._layers))
+        context = PassContext(packing=packing, pooling=pooling, route=route, route_at=self._first)
+        hidden = encoder.hidden(inputs, mask, context)
+        packed = packing is not None
+        last = shared_mean(shares, hidden) if packed else encoder.feature(hidden, mask)
         return torch.stack([*pooling.states, last], dim=1), taken[0]

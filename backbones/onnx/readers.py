@@ -26,8 +26,13 @@ class Reader(Protocol):
         """Raises InvalidInput."""
         ...
 
+    @property
+    def packs(self) -> bool:
+        """Whether what is fed is packed instead of padded."""
+        ...
+
     def fed(self, batch: Preprocessed, part: IntArray) -> dict[str, NDArray[Any]]:
-        """The examples `part` of `batch`, padded to the longest of them, by the graph's names."""
+        """The examples `part` of `batch` put together, by the graph's names."""
         ...
 
     def save(self, folder: Path) -> dict[str, Any]:
@@ -37,6 +42,8 @@ class Reader(Protocol):
 
 class TextReader:
     """Texts to padded token ids."""
+
+    packs: bool = False
 
     def __init__(self, tokens: TextTokens) -> None:
         self._tokens: Final = tokens
@@ -57,13 +64,48 @@ class TextReader:
 
     @staticmethod
     def load(folder: Path, saved: Mapping[str, Any]) -> TextReader:
-        """What `save` wrote."""
-        tokenizer = Tokenizer.from_file(str(folder / _TOKENIZER))
-        return TextReader(TextTokens(tokenizer, **saved))
+        """What `save` wrote, of this class or of `PackedTextReader`."""
+        options = dict(saved)
+        first = options.pop("first_position", None)
+        tokens = TextTokens(Tokenizer.from_file(str(folder / _TOKENIZER)), **options)
+        return TextReader(tokens) if first is None else PackedTextReader(tokens, first)
+
+
+class PackedTextReader(TextReader):
+    """Texts to token ids one behind another."""
+
+    packs = True
+
+    def __init__(self, tokens: TextTokens, first_position: int) -> None:
+        """first_position: the position id of a text's first token."""
+        super().__init__(tokens)
+        self._first_position: Final = first_position
+
+    def fed(self, batch: Preprocessed, part: IntArray) -> dict[str, NDArray[Any]]:
+        """input_ids, position_ids and perhaps token_type_ids, each (T,); padded, places, lengths:
+        see `backbones.passes.packing.Packing`."""
+        lengths = batch.lengths[part]
+        kept = np.arange(int(lengths.max())) < lengths[:, None]
+        places = np.flatnonzero(kept)
+        padded = np.zeros(kept.shape, np.int64)
+        padded[kept] = np.arange(len(places))
+        fields = {
+            name: np.concatenate([rows[index] for index in part])
+            for name, rows in batch.fields.items()
+        }
+        positions = self._first_position + places % kept.shape[1]
+        where = {"padded": padded, "places": places, "lengths": lengths}
+        return {**fields, "position_ids": positions, **where}
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """The tokenizer as one file."""
+        return {**super().save(folder), "first_position": self._first_position}
 
 
 class ImageReader:
     """Images to pixels."""
+
+    packs: Final = False
 
     def __init__(self, transform: PixelTransform) -> None:
         self._transform: Final = transform

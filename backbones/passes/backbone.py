@@ -127,7 +127,7 @@ class TorchBackbone(ABC, Generic[E]):
 
         def resumed(part: IntArray) -> Tensor:
             states, mask = self._on_device(lower, part, dtype)
-            pooling = LayerPooling(encoder.content(mask), range(first + 1, layers))
+            pooling = LayerPooling.over(encoder.content(mask), range(first + 1, layers))
             contexts = self._layers(fixed, dtype) if prefix.length else {}
             context = PassContext(contexts, start=first, pooling=pooling)
             last = encoder.feature(encoder.resumed(states, mask, context), mask)
@@ -195,7 +195,9 @@ class TorchBackbone(ABC, Generic[E]):
     ) -> tuple[Tensor, IntArray]:
         """Pooled states (B, L + 1, D) of one pass, and the rows it went through."""
         padded = self._collated(batch, part)
-        pooling = LayerPooling(self.encoder.content(padded.mask), range(self.description.layers))
+        pooling = LayerPooling.over(
+            self.encoder.content(padded.mask), range(self.description.layers)
+        )
         if bank is None:
             context, choice = PassContext(pooling=pooling), None
         else:
@@ -209,7 +211,7 @@ class TorchBackbone(ABC, Generic[E]):
     def _stopped(self, batch: Preprocessed, part: IntArray, storage: torch.dtype) -> LowerStates:
         padded = self._collated(batch, part)
         first = self.description.first_prompted
-        pooling = LayerPooling(self.encoder.content(padded.mask), range(first + 1))
+        pooling = LayerPooling.over(self.encoder.content(padded.mask), range(first + 1))
         context = PassContext(stop=first, pooling=pooling)
         self.encoder.hidden(padded.inputs(), padded.mask, context)
         if context.stopped is None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 import torch
 from torch import Tensor
+
+from backbones.passes.packing import Packing
 
 KEYWORD: Final = "perennial"
 """The name under which a context travels through the model's keyword arguments."""
@@ -43,9 +45,13 @@ class Observation:
 
 @dataclass(eq=False)
 class LayerContext:
-    """What one layer of one pass does: see under a prefix, and tell what it saw."""
+    """What one layer of one pass does: see under a prefix, and tell what it saw.
+
+    packing: how the texts it is given are packed, None where they are padded
+    """
 
     prefix: LayerPrefix | None = None
+    packing: Packing | None = None
     watch: bool = False
     seen: Observation | None = None
 
@@ -54,23 +60,37 @@ class LayerContext:
 class LayerPooling:
     """Pools what enters `layers` of one pass: the mean over tokens, of length 1.
 
-    mask: (B, S), 1 where a token counts;  states: (B, D), fp32, for each such layer so far
+    shares: (B, 1, S), or (1, B, T) where texts are packed: what each token counts for
+    states: (B, D), fp32, for each such layer so far
     """
 
-    mask: Tensor
+    shares: Tensor
     layers: range
     states: list[Tensor] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        kept = self.mask.to(torch.float32)
-        self._weights = (kept / kept.sum(dim=1, keepdim=True)).unsqueeze(1)
+    @staticmethod
+    def over(mask: Tensor, layers: range) -> LayerPooling:
+        """The mean over the tokens where mask (B, S) is 1."""
+        return LayerPooling(shares_of(mask), layers)
 
     def enter(self, index: int, hidden: Tensor) -> None:
-        """Take note of hidden (B, S, D), the input of layer `index`."""
+        """Take note of hidden (B, S, D), or (1, T, D), the input of layer `index`."""
         if index in self.layers:
-            # One product instead of pooled(): no temporary of the size of `hidden`.
-            mean = (self._weights @ hidden.float()).squeeze(1)
-            self.states.append(torch.nn.functional.normalize(mean, dim=-1))
+            self.states.append(shared_mean(self.shares, hidden))
+
+
+def shares_of(mask: Tensor) -> Tensor:
+    """(B, 1, S), fp32: what each token counts for the mean over those where mask (B, S) is 1."""
+    kept = mask.to(torch.float32)
+    return (kept / kept.sum(dim=1, keepdim=True)).unsqueeze(1)
+
+
+def shared_mean(shares: Tensor, hidden: Tensor) -> Tensor:
+    """(B, D), fp32, of length 1: the mean over tokens of hidden (B, S, D), or packed (1, T, D).
+
+    One product instead of a weighted sum: no temporary of the size of `hidden`.
+    """
+    return torch.nn.functional.normalize((shares @ hidden.float()).flatten(0, 1), dim=-1)
 
 
 Route: TypeAlias = Callable[[Tensor], dict[int, LayerContext]]
@@ -84,6 +104,7 @@ class PassContext:
     layers: for each layer index its own context; layers that are not named run plainly
     start: layers below it are skipped, and it is given `states` (B, S, D) as its input
     stop: layers from it on are skipped, and the input of the first of them is kept in `stopped`
+    packing: how the texts are packed, None where they are padded
     pooling: pools the inputs of the layers it names
     route: asked at layer `route_at` for `layers`, from what was pooled up to there
     """
@@ -93,6 +114,7 @@ class PassContext:
     states: Tensor | None = None
     stop: int | None = None
     stopped: Tensor | None = None
+    packing: Packing | None = None
     pooling: LayerPooling | None = None
     route: Route | None = None
     route_at: int = 0
@@ -104,6 +126,13 @@ class PassContext:
         self.pooling.enter(index, hidden)
         if self.route is not None and index == self.route_at:
             self.layers = self.route(torch.stack(self.pooling.states, dim=1))
+
+    def of(self, index: int) -> LayerContext | None:
+        """What layer `index` is told; None: nothing, it runs plainly."""
+        layer = self.layers.get(index)
+        if self.packing is None:
+            return layer
+        return replace(layer or LayerContext(), packing=self.packing)
 
 
 _CURRENT: Final[ContextVar[LayerContext | None]] = ContextVar("perennial_layer", default=None)

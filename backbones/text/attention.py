@@ -47,6 +47,7 @@ def prefix_attention(
     """Attention over [prefix; text]; without a context exactly transformers' own SDPA path.
 
     query, key, value: (B, H, S, Dh);  attention_mask: bool (B, 1, S, S), True to attend, or None
+    Packed texts come as (1, H, T, Dh), and with a mask that says nothing of where they end.
     """
     context: LayerContext | None = kwargs.pop(KEYWORD, None) or current()
     if context is None:
@@ -55,8 +56,12 @@ def prefix_attention(
         )
         return output, weights
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    mask = _additive(attention_mask, query)
-    output = attended(query, key, value, mask, scale, context)
+    packing = context.packing
+    if packing is None:
+        output = attended(query, key, value, _additive(attention_mask, query), scale, context)
+    else:
+        query, key, value = (packing.apart(one) for one in (query, key, value))
+        output = packing.together(attended(query, key, value, packing.mask, scale, context))
     return output.transpose(1, 2).contiguous(), None
 
 

@@ -12,6 +12,9 @@ from backbones.passes.blocks import half_copy
 from backbones.passes.context import KEYWORD, PassContext
 from backbones.text.layers import find_layers, follow_context, unfollow
 
+PACKED: Final = ("bert", "roberta", "xlm-roberta")
+"""Model types that know where a token stands by its position id alone, and attend to all others."""
+
 
 class TextEncoder:
     """Runs the model; knows nothing of tokens, banks or batches of batches."""
@@ -26,6 +29,11 @@ class TextEncoder:
         """The position id of a text's first token; RoBERTa counts from its padding id + 1."""
         padding = getattr(getattr(self.model, "embeddings", None), "padding_idx", None)
         return 0 if padding is None else int(padding) + 1
+
+    @property
+    def packs(self) -> bool:
+        """Whether texts may be packed (`Packing`): all but attention sees each token alone."""
+        return self.model.config.model_type in PACKED
 
     def hidden(
         self, inputs: Mapping[str, Tensor], mask: Tensor, context: PassContext | None = None

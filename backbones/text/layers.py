@@ -47,7 +47,7 @@ def _following(forward: Callable[..., Any], index: int) -> Callable[..., Any]:
             return hidden
         if index == context.start and context.states is not None:
             hidden = context.states
-        layer = context.layers.get(index)
+        layer = context.of(index)
         extra = {} if layer is None else {KEYWORD: layer}
         return forward(hidden, *args, **kwargs, **extra)
 

@@ -27,20 +27,28 @@ pytest.importorskip("backbones.onnx.backbone", reason="needs onnxruntime")
 
 from backbones.onnx.backbone import OnnxBackbone
 from backbones.onnx.export import export
+from backbones.onnx.exported import Exported
 from backbones.onnx.feed import BankFeed
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("kind", ["bert", "distilbert", "modernbert"])  # RoBERTas are BERTs here
+@pytest.mark.parametrize(
+    ("kind", "packed"),
+    [("bert", True), ("roberta", True), ("distilbert", False), ("modernbert", False)],
+)
 def test_a_text_backbone_computes_the_same(
-    folders: dict[str, Path], tmp_path: Path, kind: str
+    folders: dict[str, Path], tmp_path: Path, kind: str, packed: bool
 ) -> None:
     backbone = load(str(folders[kind]), device="cpu", threads=1, precision="fp32")
     export(backbone, tmp_path)
     engine = OnnxBackbone.load(tmp_path, "exported", threads=1)
     check_backbone(engine, INPUTS)
     check_same(backbone, engine, INPUTS)
+    batch = backbone.preprocess(INPUTS)
+    fed = Exported.load(tmp_path).reader.fed(batch, np.arange(len(batch)))
+    tokens = int(batch.lengths.sum()) if packed else len(batch) * int(batch.lengths.max())
+    assert fed["input_ids"].size == tokens
 
 
 @pytest.fixture(scope="module")

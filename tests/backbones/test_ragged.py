@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from itertools import combinations
 
 import numpy as np
@@ -23,11 +24,26 @@ def batch(lengths: list[int]) -> Preprocessed:
     return Preprocessed({"input_ids": ids}, np.array(lengths, np.int64))
 
 
-COSTS = st.builds(PassCost, budget=st.integers(1, 5000), overhead=st.integers(0, 200))
+COSTS = st.builds(
+    PassCost,
+    budget=st.integers(1, 5000),
+    overhead=st.integers(0, 200),
+    pairs=st.none() | st.integers(1, 1000),
+)
 
 
-def price(parts: list[IntArray], lengths: IntArray, cost: PassCost) -> int:
-    return sum(cost.overhead + len(part) * int(lengths[part].max()) for part in parts)
+def price(parts: list[IntArray], lengths: IntArray, cost: PassCost) -> Fraction:
+    """In tokens."""
+    return sum((price_of_one(lengths[part], cost) for part in parts), Fraction(0))
+
+
+def price_of_one(lengths: IntArray, cost: PassCost) -> Fraction:
+    """Packed: every token once, and padded pairs of them."""
+    padded = len(lengths) * int(lengths.max())
+    if cost.pairs is None:
+        return Fraction(cost.overhead + padded)
+    pairs = padded * int(lengths.max())
+    return cost.overhead + int(lengths.sum()) + Fraction(pairs, cost.pairs)
 
 
 @given(LENGTHS, COSTS)
@@ -67,6 +83,12 @@ def test_one_long_text_does_not_make_all_others_long() -> None:
     lengths = np.array([10] * 100 + [256], np.int64)
     parts = micro_batches(lengths, PassCost(budget=4096, overhead=12))
     assert [len(part) for part in parts] == [100, 1]
+
+
+def test_packed_texts_share_passes_that_padded_ones_would_not() -> None:
+    lengths = np.array([8, 9, 10, 11, 12, 30] * 10, np.int64)
+    padded, packed = PassCost(1024, 12), PassCost(1024, 12, pairs=330)
+    assert len(micro_batches(lengths, packed)) < len(micro_batches(lengths, padded))
 
 
 def test_examples_are_selected_in_order() -> None:

@@ -103,7 +103,7 @@ class T5Backbone(TorchTextBackbone):
 
         def under_prefixes(part: IntArray) -> tuple[Tensor, Tensor]:
             content = self.encoder.content(self._collated(batch, part).mask)
-            pooling = LayerPooling(content, range(first + 1))
+            pooling = LayerPooling.over(content, range(first + 1))
             choice = RowChoice(prefixes, named[part], first)
             return self._states(batch, part, choice.context(pooling))
 
