@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from benchmarks.lessons import lessons, texts
 from benchmarks.load import Answer, SteadyLoad, percentile
@@ -141,7 +142,14 @@ class _Scenario:
         result = self._judge(replicas, clients, rate, publications, before, during, killed)
         return result, Trace([*before, *during], published(self._store))
 
+    @retry(
+        retry=retry_if_exception_type(httpx.TransportError),
+        stop=stop_after_attempt(20),
+        wait=wait_fixed(0.1),
+        reraise=True,
+    )
     async def _promote(self, version: int) -> None:
+        """Asked again where the proxy had sent it to the replica that was just killed."""
         response = await self._http.post(f"/v1/versions/{version}/promote")
         response.raise_for_status()
 
