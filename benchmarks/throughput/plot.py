@@ -49,6 +49,7 @@ def _latency(axes: Axes, result: LoadResult) -> None:
 def _throughput(axes: Axes, result: LoadResult) -> None:
     shown = {
         "bare loop": [one.bare.texts for one in result.rounds],
+        "beside busy cores": [one.beside.texts for one in result.rounds],
         "single texts": [one.single.texts for one in result.rounds],
         f"{BULK} a request": [one.bulk.texts for one in result.rounds],
     }

@@ -21,6 +21,7 @@ def markdown(result: LoadResult) -> str:
 def _throughput(result: LoadResult) -> str:
     shown: dict[str, Callable[[Round], Pace]] = {
         f"bare {result.runtime}, {result.size} texts a pass": lambda one: one.bare,
+        "the same beside busy cores": lambda one: one.beside,
         "single texts, served": lambda one: one.single,
         f"{BULK} texts a request, served": lambda one: one.bulk,
     }

@@ -15,9 +15,11 @@ from benchmarks.running_server import RunningServer, running_server
 from benchmarks.taught import teach
 from benchmarks.throughput.bare import bare_loop, best_size
 from benchmarks.throughput.clients import Outcome, closed_loop, open_loop
+from benchmarks.throughput.neighbours import busy
 from benchmarks.throughput.pace import Pace
 from benchmarks.throughput.plan import Plan, Say
 from benchmarks.turns import ratio
+from serving.cores import available_cores
 
 BULK: Final = 256
 """Texts of a bulk request."""
@@ -28,9 +30,13 @@ SHARES: Final = (0.25, 0.5, 0.8, 2.0)
 
 @dataclass(frozen=True)
 class Round:
-    """One after the other on the same cores. failed: requests of the served ones"""
+    """One after the other on the same cores.
+
+    beside: the bare loop while all other cores are busy;  failed: requests of the served ones
+    """
 
     bare: Pace
+    beside: Pace
     single: Pace
     bulk: Pace
     failed: int
@@ -110,9 +116,11 @@ def _round(
     plan: Plan, server: RunningServer, backbone: Backbone, texts: Sequence[str], size: int
 ) -> Round:
     bare = bare_loop(backbone, texts, size, plan.seconds)
+    with busy(available_cores() - plan.threads):
+        beside = bare_loop(backbone, texts, size, plan.seconds)
     single, lost = _closed(server, texts, plan.clients, 1, plan.seconds)
     bulk, also_lost = _closed(server, texts, BULK_CLIENTS, BULK, plan.seconds)
-    return Round(bare, single, bulk, lost + also_lost)
+    return Round(bare, beside, single, bulk, lost + also_lost)
 
 
 def _closed(

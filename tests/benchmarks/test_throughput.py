@@ -18,6 +18,7 @@ from benchmarks.throughput.run import SHARES
 from perennial.cli import main
 from tests.backbones.models import SUPPORTED, save
 
+PACES = ("bare", "beside", "single", "bulk")
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
@@ -33,7 +34,7 @@ def test_a_server_is_loaded_in_turn_with_the_bare_engine(tmp_path: Path) -> None
     content = orjson.loads(out.read_bytes())
     assert len(content["rounds"]) == 2
     assert all(one["failed"] == 0 for one in content["rounds"])
-    paces = [one[name] for one in content["rounds"] for name in ("bare", "single", "bulk")]
+    paces = [one[name] for one in content["rounds"] for name in PACES]
     assert all(pace["texts"] > 0 and pace["cpu"] > 0 for pace in paces)
     assert [one["share"] for one in content["rates"]] == list(SHARES)
     assert all(0 < one["p50"] <= one["p99"] <= one["p999"] for one in content["rates"])
