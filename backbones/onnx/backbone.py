@@ -27,8 +27,9 @@ from backbones.rows import check_choice
 PASS_COST: Final = PassCost(budget=1024, overhead=12)
 """Measured with MiniLM on a CPU: passes of 2,000 tokens and more leave the caches and take a fifth
 longer a token; an empty pass would take as long as 12 tokens (docs/performance.md)."""
-PACKED_COST: Final = replace(PASS_COST, pairs=330)
-"""Where texts are packed, attention alone is padded."""
+PACKED_COST: Final = replace(PASS_COST, budget=512, pairs=330)
+"""Where texts are packed, attention alone is padded. Passes of 250 to 1,000 tokens cost the same a
+token; the smaller ones leave less memory behind."""
 
 
 class OnnxBackbone:
