@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 from backbones.arrays import FloatArray, IntArray
 from backbones.bank import NEVER, Bank, TokenBank
+from backbones.contest import Chosen
 from backbones.description import Description
-from backbones.engines import in_int8, load_to_serve
+from backbones.engines import choose_to_serve, in_bf16, in_int8, load_to_serve
 from backbones.errors import (
     BackboneError,
     InvalidInput,
@@ -35,6 +36,7 @@ __all__ = [
     "Backbone",
     "BackboneError",
     "Bank",
+    "Chosen",
     "Description",
     "FloatArray",
     "Input",
@@ -53,6 +55,8 @@ __all__ = [
     "TokenPrefix",
     "TrainableBackbone",
     "UnsupportedModel",
+    "choose_to_serve",
+    "in_bf16",
     "in_int8",
     "load",
     "load_to_serve",

@@ -31,6 +31,11 @@ class Backbone(Protocol):
         """What computes: "torch" or "onnx"."""
         ...
 
+    @property
+    def device(self) -> object:
+        """Where it computes; as a string "cpu" or "cuda"."""
+        ...
+
     def preprocess(self, inputs: Sequence[Input]) -> Preprocessed:
         """Raises InvalidInput."""
         ...

@@ -56,12 +56,13 @@ def passes(
     json_path: Path | None,
 ) -> None:
     """Compare the plain model with prompted, routed and two passes."""
-    from backbones import BackboneError, in_int8, load_to_serve
+    from backbones import BackboneError, in_bf16, in_int8, load_to_serve
     from benchmarks.passes import markdown, run_pass
 
     try:
         encoder = load_to_serve(backbone, runtime=runtime, threads=threads, image_size=image_size)
-        encoder = in_int8(encoder) if precision == "int8" else encoder
+        if precision != "fp32":
+            encoder = {"int8": in_int8, "bf16": in_bf16}[precision](encoder)
     except BackboneError as error:
         raise click.ClickException(str(error)) from error
     costs = run_pass(encoder, batches, domains=domains, rows=rows, rounds=rounds)

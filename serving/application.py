@@ -60,10 +60,9 @@ class Classifier:
         self._broadcaster = Broadcaster()
         self._service = Service(
             Store.open(self._settings.store),
-            engines.fp32,
+            engines,
             self._settings,
             RayMetrics(),
-            int8=engines.int8,
             nudge=self._broadcaster.nudge,
             wake=self._wake,
             trusted_local=is_loopback(self._settings.host),

@@ -103,7 +103,7 @@ class ForwardPass:
 
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
-        self._nothing = Bank.stack([Prefix.empty(engines.fp32.description)])
+        self._nothing = Bank.stack([Prefix.empty(engines.usual.description)])
 
     def __call__(self, slices: Sequence[Slice]) -> Sequence[Sequence[Result] | Exception]:
         """For each slice the results of its inputs, or the Problem with it."""
@@ -135,7 +135,7 @@ class ForwardPass:
         texts = [Input(text=inputs[i].text) for i in index]
         texts += [Input(text=inputs[i].text_pair) for i in index]
         try:
-            return _Pairs(np.array(index, np.int64), self._engines.fp32.preprocess(texts))
+            return _Pairs(np.array(index, np.int64), self._engines.usual.preprocess(texts))
         except InvalidInput as error:
             raise invalid("#/inputs", str(error)) from error
 

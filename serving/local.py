@@ -67,13 +67,12 @@ class LocalServer:
         engines = load_engines(settings)
         live = store.timeline().live
         if live is not None:
-            check_backbone(store.manifest(live), engines.fp32.description.fingerprint)
+            check_backbone(store.manifest(live), engines.usual.description.fingerprint)
         self.service = Service(
             store,
-            engines.fp32,
+            engines,
             settings,
             PrometheusMetrics(),
-            int8=engines.int8,
             wake=lambda: self.learner.wake(),
         )
         self.learner = LearnerProcess(

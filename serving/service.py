@@ -9,7 +9,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from backbones import Backbone, Input, Preprocessed
+from backbones import Input, Preprocessed
 from learner.events import Event
 from prompt_store import Manifest, Store
 from serving.auth import Access
@@ -41,7 +41,6 @@ _FORWARDED = ("progress", "failed", "idle")  # the learner's events that the log
 class Service:
     """One replica. Make it anywhere; `start` and all else belong to one event loop.
 
-    int8: `in_int8` of the backbone, for the versions that may be served with it.
     nudge: called with a version that was just published through this replica, to tell the others;
     wake: called when a batch has been accepted, to tell the learner. Both poll anyway.
     troubles: what others have to report in `/v1/info`, by their name, as a fallback in use.
@@ -51,18 +50,17 @@ class Service:
     def __init__(
         self,
         store: Store,
-        backbone: Backbone,
+        engines: Engines,
         settings: Settings,
         metrics: Metrics,
         *,
-        int8: Backbone | None = None,
         nudge: Callable[[int], None] | None = None,
         wake: Callable[[], None] | None = None,
         trusted_local: bool | None = None,
     ) -> None:
         self.store = store
-        self.backbone = backbone
-        self.engines = Engines(backbone, int8)
+        self.backbone = backbone = engines.usual
+        self.engines = engines
         self.settings = settings
         self.metrics = metrics
         self.access = Access(settings.keys, trusted_local)

@@ -6,8 +6,9 @@ Sources, the first that names a value wins: arguments (the CLI's flags), environ
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypedDict
+from typing import Annotated, Any, Final, Literal, Self, TypedDict
 
 from pydantic import (
     BaseModel,
@@ -30,6 +31,9 @@ from learner.config import LearnerConfig
 from serving.names import LONGEST_NAME
 
 Scope = Literal["predict", "learn", "admin"]
+
+RUNTIME_OF: Final[Mapping[Precision, Runtime]] = {"int8": "onnx", "bf16": "torch"}
+"""The one that computes in this precision."""
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
@@ -149,13 +153,14 @@ class Settings(BaseSettings):
     )
     runtime: Runtime = Field(
         "auto",
-        description="what computes a replica's passes: onnx (ONNX Runtime), torch, or auto: onnx "
-        "on a CPU where it is installed",
+        description="what computes a replica's passes: onnx (ONNX Runtime), torch, fastest (both "
+        "are timed at start), or auto: onnx on a CPU where it is installed, fastest on a GPU",
     )
     precision: Precision = Field(
         "fp32",
-        description="what replicas compute in; int8 (ONNX Runtime on a CPU): versions that the "
-        "learner found as good in it, and all others in fp32",
+        description="what replicas compute in; bf16 (torch): everything, features differ by about "
+        "1e-2; int8 (ONNX Runtime on a CPU): versions that the learner found as good in it, and "
+        "all others in fp32",
     )
     engine: Literal["local", "ray"] = Field(
         "local", description="local: one process and a learner beside it; ray: Ray Serve"
@@ -206,11 +211,12 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _int8_needs_onnx(self) -> Self:
-        if self.precision == "int8" and self.runtime == "torch":
+    def _precision_fits_runtime(self) -> Self:
+        needed = RUNTIME_OF.get(self.precision, self.runtime)
+        if self.runtime not in ("auto", needed):
             raise ValueError(
-                "precision int8 needs ONNX Runtime, and runtime is torch; use runtime onnx, or "
-                "precision fp32"
+                f"precision {self.precision} needs runtime {needed}, and runtime is "
+                f"{self.runtime}; use runtime {needed}, or precision fp32"
             )
         return self
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import onnxruntime
 
 from backbones.arrays import FloatArray, IntArray, Rows
 from backbones.bank import Bank
@@ -18,9 +17,10 @@ from backbones.errors import UnsupportedModel
 from backbones.inputs import Input, Preprocessed
 from backbones.layer_states import LayerStates
 from backbones.micro_batches import PassCost, micro_batches
-from backbones.onnx.exported import GRAPH, OUTPUTS, Exported
+from backbones.onnx.exported import GRAPH, Exported
 from backbones.onnx.feed import BankFeed
 from backbones.onnx.int8 import quantised
+from backbones.onnx.session import Device, Session
 from backbones.prefix import Prefix
 from backbones.rows import check_choice
 
@@ -30,6 +30,8 @@ longer a token; an empty pass would take as long as 12 tokens (docs/performance.
 PACKED_COST: Final = replace(PASS_COST, budget=512, pairs=330)
 """Where texts are packed, attention alone is padded. Passes of 250 to 1,000 tokens cost the same a
 token; the smaller ones leave less memory behind."""
+CUDA_COST: Final = PassCost(budget=65536, overhead=4096)
+"""Estimated, as the torch engine's: launches take the time of thousands of tokens."""
 
 
 class OnnxBackbone:
@@ -37,24 +39,29 @@ class OnnxBackbone:
 
     runtime: Final = "onnx"
 
-    def __init__(self, exported: Exported, graph: Path, *, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        exported: Exported,
+        graph: Path,
+        *,
+        threads: int | None = None,
+        device: Device = "cpu",
+    ) -> None:
         """Run `graph`, that of an export or one made from it.
 
-        threads: of one pass, None for ONNX Runtime's choice
+        threads: of one pass, None for ONNX Runtime's choice;  device: see `Session`
         Raises UnsupportedModel where the file is damaged.
         """
         self.description: Final = exported.description
         self._exported: Final = exported
         self._graph: Final = graph
         self._threads: Final = threads
-        self._cost: Final = PACKED_COST if exported.reader.packs else PASS_COST
         with _readable(graph.parent, self.description.name):
-            self._session: Final = onnxruntime.InferenceSession(
-                str(graph), _session_options(threads), providers=["CPUExecutionProvider"]
-            )
-        self._shrinking: Final = onnxruntime.RunOptions()
-        self._shrinking.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        self._feeds: Final = BankCache(lambda bank: BankFeed(bank, self.description))
+            self._session: Final = Session(graph, threads, device)
+        on_a_cpu = PACKED_COST if exported.reader.packs else PASS_COST
+        self._cost: Final = on_a_cpu if self._session.device == "cpu" else CUDA_COST
+        kept = self._session.kept
+        self._feeds: Final = BankCache(lambda bank: BankFeed(bank, self.description, kept))
         self._nothing: Final = Bank.stack([Prefix.empty(self.description)])
 
     @classmethod
@@ -65,20 +72,28 @@ class OnnxBackbone:
         *,
         threads: int | None = None,
         max_pixels: int | None = None,
+        device: Device = "cpu",
     ) -> OnnxBackbone:
         """Load what `export` wrote into `folder`.
 
         name: what the backbone is called;  threads: of one pass, None for ONNX Runtime's choice
         max_pixels: of an image before it is resized, None for `MAX_PIXELS`
+        device: see `Session`
         Raises UnsupportedModel where the files are damaged.
         """
         with _readable(folder, name):
             exported = Exported.load(folder, max_pixels)
         description = replace(exported.description, name=name)
-        return cls(replace(exported, description=description), folder / GRAPH, threads=threads)
+        exported = replace(exported, description=description)
+        return cls(exported, folder / GRAPH, threads=threads, device=device)
+
+    @property
+    def device(self) -> str:
+        """Where it computes: "cpu" or "cuda"."""
+        return self._session.device
 
     def quantised(self) -> OnnxBackbone:
-        """The same in int8, with the same reader. Its numbers are others, so is its fingerprint.
+        """The same in int8 on the CPU, with the same reader. Its numbers and fingerprint differ.
 
         Raises UnsupportedModel, OSError where the graph cannot be made, once, beside this one's.
         """
@@ -118,11 +133,7 @@ class OnnxBackbone:
         self, batch: Preprocessed, part: IntArray, feed: BankFeed, rows: IntArray
     ) -> tuple[FloatArray, IntArray]:
         fed = {**self._exported.reader.fed(batch, part), "rows": rows, **feed.arrays(rows)}
-        large = (
-            int(batch.lengths[part].max()) > PASS_COST.budget
-        )  # its memory would be kept for ever
-        states, taken = self._session.run(list(OUTPUTS), fed, self._shrinking if large else None)
-        return np.asarray(states), np.asarray(taken)
+        return self._session.run(fed, large=int(batch.lengths[part].max()) > self._cost.budget)
 
 
 @contextmanager
@@ -134,13 +145,3 @@ def _readable(folder: Path, name: str) -> Iterator[None]:
             f"the export of {name!r} in {folder} cannot be read ({error}); remove that folder, "
             "and it is made anew"
         ) from error
-
-
-def _session_options(threads: int | None) -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    # Threads that spin while they wait take the cores from the learner and from other replicas.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    return options

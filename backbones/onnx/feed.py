@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -11,27 +11,32 @@ from numpy.typing import NDArray
 from backbones.arrays import IntArray
 from backbones.bank import Bank
 from backbones.description import Description
+from backbones.onnx.session import Fed
 from backbones.router import JoinedRouters, joined
 
 
 class BankFeed:
     """Made once for each bank, and for each length of prefix that passes through it need."""
 
-    def __init__(self, bank: Bank, about: Description) -> None:
-        """Prefixes of no row become one row that is never attended to: a graph needs an axis."""
+    def __init__(self, bank: Bank, about: Description, kept: Callable[[NDArray[Any]], Fed]) -> None:
+        """Prefixes of no row become one row that is never attended to: a graph needs an axis.
+
+        kept: see `Session.kept`
+        """
+        self._kept: Final = kept
         self._bank: Final = bank if bank.length else bank.padded(1)
         self._lengths: Final = bank.lengths()
         self._routes: Final = [router.rows for router in bank.routers]
         routers = joined(bank.routers) if bank.routers else _nobody(about)
-        self._fixed: Final[dict[str, NDArray[Any]]] = {
-            "weights": np.ascontiguousarray(routers.weights),
-            "router_bias": routers.bias,
-            "targets": routers.rows,
-            "owners": routers.owners,
+        self._fixed: Final[dict[str, Fed]] = {
+            "weights": kept(np.ascontiguousarray(routers.weights)),
+            "router_bias": kept(routers.bias),
+            "targets": kept(routers.rows),
+            "owners": kept(routers.owners),
         }
-        self._prefixes: Final[dict[int, dict[str, NDArray[Any]]]] = {}
+        self._prefixes: Final[dict[int, dict[str, Fed]]] = {}
 
-    def arrays(self, rows: IntArray) -> Mapping[str, NDArray[Any]]:
+    def arrays(self, rows: IntArray) -> Mapping[str, Fed]:
         """All that a pass through `rows` is fed besides them, by the graph's names.
 
         Prefixes are cut to the longest that these rows, or the routers they ask, can lead to.
@@ -40,8 +45,10 @@ class BankFeed:
         longest = max(1, int(self._lengths[np.concatenate(reached)].max()))
         if longest not in self._prefixes:
             self._prefixes[longest] = {
-                "keys_values": np.ascontiguousarray(self._bank.keys_values[..., :longest, :]),
-                "bias": np.ascontiguousarray(self._bank.bias[..., :longest]),
+                "keys_values": self._kept(
+                    np.ascontiguousarray(self._bank.keys_values[..., :longest, :])
+                ),
+                "bias": self._kept(np.ascontiguousarray(self._bank.bias[..., :longest])),
             }
         return {**self._prefixes[longest], **self._fixed}
 

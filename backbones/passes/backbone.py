@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Final, Generic, Literal, TypeAlias, TypeVar
+from typing import Final, Generic, Literal, Self, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -51,15 +52,26 @@ class TorchBackbone(ABC, Generic[E]):
     def __init__(
         self, description: Description, encoder: E, device: torch.device, *, half: bool
     ) -> None:
-        """half: differentiable passes compute in bf16. Encoding always computes in fp32."""
+        """half: differentiable passes compute in bf16. Encoding computes in fp32; see `in_bf16`."""
         self.description: Final = description
         self.device: Final = device
         self.half: Final = half
         self.encoder: Final = encoder
-        self._banks: Final = BankCache(lambda bank: DeviceBank.of(bank, device))
+        self._encoding = encoder
+        self._banks = BankCache(lambda bank: DeviceBank.of(bank, device))
         self._cost: Final = CPU_COST if device.type == "cpu" else GPU_COST
         self._trainers: Final[dict[int, E]] = {}
         self._trainers_lock: Final = threading.Lock()
+
+    def in_bf16(self) -> Self:
+        """The same, but `encode` and `encode_layers` compute the layers in bf16.
+
+        Features then differ by about 1e-2; they, and what routers read, are fp32 as before.
+        """
+        other = copy.copy(self)
+        other._encoding = self.encoder.half(0)
+        other._banks = BankCache(lambda bank: DeviceBank.of(bank, self.device, torch.bfloat16))
+        return other
 
     @abstractmethod
     def preprocess(self, inputs: Sequence[Input]) -> Preprocessed:
@@ -203,24 +215,33 @@ class TorchBackbone(ABC, Generic[E]):
         else:
             choice = RowChoice(bank, rows, self.description.first_prompted)
             context = choice.context(pooling)
-        hidden = self.encoder.hidden(padded.inputs(), padded.mask, context)
-        last = self.encoder.feature(hidden, padded.mask)
+        last = self._encoding.feature(self._hidden(padded, context), padded.mask)
         states = torch.stack([*pooling.states, last], dim=1)
         return states, rows if choice is None else choice.rows
+
+    def _hidden(self, padded: Collated, context: PassContext) -> Tensor:
+        """Last hidden states (B, S, D). In bf16, what enters the first layer is made in fp32."""
+        if self._encoding is self.encoder:
+            return self.encoder.hidden(padded.inputs(), padded.mask, context)
+        states = self._entering(padded, PassContext(stop=0))
+        return self._encoding.resumed(states.bfloat16(), padded.mask, context)
 
     def _stopped(self, batch: Preprocessed, part: IntArray, storage: torch.dtype) -> LowerStates:
         padded = self._collated(batch, part)
         first = self.description.first_prompted
         pooling = LayerPooling.over(self.encoder.content(padded.mask), range(first + 1))
-        context = PassContext(stop=first, pooling=pooling)
+        states = self._entering(padded, PassContext(stop=first, pooling=pooling))
+        seen = torch.stack(pooling.states, dim=1).cpu().numpy()
+        return LowerStates(states[padded.mask.bool()].to(storage), batch.lengths[part], seen)
+
+    def _entering(self, padded: Collated, context: PassContext) -> Tensor:
+        """What enters the layer at which the plan stops (B, S, D), fp32."""
         self.encoder.hidden(padded.inputs(), padded.mask, context)
         if context.stopped is None:
             raise UnsupportedModel(
                 f"backbone {self.description.name!r}: its layers do not get the context of a pass"
             )
-        seen = torch.stack(pooling.states, dim=1).cpu().numpy()
-        states = context.stopped[padded.mask.bool()].to(storage)
-        return LowerStates(states, batch.lengths[part], seen)
+        return context.stopped
 
     def _on_device(
         self, lower: LowerStates, part: IntArray, dtype: torch.dtype

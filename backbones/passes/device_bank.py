@@ -26,11 +26,11 @@ class DeviceBank:
     routers: DeviceRouters | None
 
     @staticmethod
-    def of(bank: Bank, device: torch.device) -> DeviceBank:
-        """A copy of `bank` on `device`."""
+    def of(bank: Bank, device: torch.device, dtype: torch.dtype = torch.float32) -> DeviceBank:
+        """A copy of `bank` on `device`. dtype: of the prefixes; routers stay fp32"""
         return DeviceBank(
-            torch.tensor(bank.keys_values, device=device),
-            torch.tensor(bank.bias, device=device),
+            torch.tensor(bank.keys_values, device=device, dtype=dtype),
+            torch.tensor(bank.bias, device=device, dtype=dtype),
             bank.lengths(),
             DeviceRouters.of(bank.routers, device),
         )

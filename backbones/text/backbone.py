@@ -35,7 +35,7 @@ class TorchTextBackbone(TorchBackbone[TextEncoder]):
         *,
         half: bool,
     ) -> None:
-        """half: differentiable passes compute in bf16. Encoding always computes in fp32."""
+        """half: differentiable passes compute in bf16."""
         super().__init__(description, encoder, device, half=half)
         self.tokens: Final = tokens
 

@@ -41,12 +41,12 @@ def _following(forward: Callable[..., Any], index: int) -> Callable[..., Any]:
             return forward(hidden, *args, **kwargs)
         if index < context.start:
             return hidden
+        if index == context.start and context.states is not None:
+            hidden = context.states
         context.enter(index, hidden)
         if context.stop is not None and index >= context.stop:
             context.stopped = hidden if context.stopped is None else context.stopped
             return hidden
-        if index == context.start and context.states is not None:
-            hidden = context.states
         layer = context.of(index)
         extra = {} if layer is None else {KEYWORD: layer}
         return forward(hidden, *args, **kwargs, **extra)

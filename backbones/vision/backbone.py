@@ -63,7 +63,7 @@ class TorchVisionBackbone(TorchBackbone[VisionEncoder]):
         *,
         half: bool,
     ) -> None:
-        """half: differentiable passes compute in bf16. Encoding always computes in fp32."""
+        """half: differentiable passes compute in bf16."""
         super().__init__(description, encoder, device, half=half)
         self.transform: Final = transform
         self.normalisation: Final = normalisation

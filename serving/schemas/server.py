@@ -54,6 +54,9 @@ class InfoBody(AnswerShape):
                 "release": "0.1.0",
                 "engine": "local",
                 "runtime": "onnx",
+                "device": "cpu",
+                "runtime_reason": "the fastest of onnx and torch at start",
+                "runtime_milliseconds": {"onnx": 61.3, "torch": 92.8},
                 "precision": "fp32",
                 "precision_reason": "int8 was not asked for",
                 "backbone": {
@@ -87,7 +90,12 @@ class InfoBody(AnswerShape):
     release: str = Field(description="release of the server's software")
     engine: str
     runtime: str = Field(description="what computes the passes: onnx or torch")
-    precision: str = Field(description="what the live version is computed in: fp32 or int8")
+    device: str = Field(description="where it computes them: cpu or cuda")
+    runtime_reason: str = Field(description="why it computes, and nothing else")
+    runtime_milliseconds: dict[str, float] = Field(
+        description="that the same 16 inputs took each at start; empty where nothing was timed"
+    )
+    precision: str = Field(description="what the live version is computed in: fp32, bf16 or int8")
     precision_reason: str
     backbone: BackboneBody
     method: str = Field(description="how prompts are learnt")

@@ -14,8 +14,8 @@ import numpy as np
 import psutil
 import pytest
 
-from backbones import Bank, Input, Router, SourceError, UnsupportedModel, load, load_to_serve
-from backbones.checks import check_backbone, check_same, random_prefix
+from backbones import Bank, Input, Router, SourceError, UnsupportedModel, gpu, load, load_to_serve
+from backbones.checks import check_backbone, check_same, random_bank, random_prefix
 from backbones.engines import Runtime
 from backbones.onnx.cache import _digest, exported
 from backbones.sources import find
@@ -25,10 +25,13 @@ from tests.backbones.models import INPUTS
 pytest.importorskip("onnxscript", reason="exporting needs onnx and onnxscript")
 pytest.importorskip("backbones.onnx.backbone", reason="needs onnxruntime")
 
+import onnxruntime
+
 from backbones.onnx.backbone import OnnxBackbone
 from backbones.onnx.export import export
 from backbones.onnx.exported import Exported
 from backbones.onnx.feed import BankFeed
+from backbones.onnx.session import Session
 
 pytestmark = pytest.mark.slow
 
@@ -109,7 +112,7 @@ def test_the_runtime_can_be_chosen(
     assert engine.runtime == found
 
 
-@pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="with a GPU, auto is torch")
+@pytest.mark.skipif(gpu.visible(), reason="with a GPU, auto is another choice")
 def test_a_damaged_export_is_named_and_not_served_from(
     cache: Path, folders: dict[str, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -164,6 +167,29 @@ def test_what_decides_a_graph_decides_where_it_is_kept(
     assert digest(copy) != digest(other)  # the name of the folder is all that tells the model
 
 
+def test_a_bank_that_lies_on_the_device_is_seen_like_arrays(
+    cache: Path, folders: dict[str, Path]
+) -> None:
+    folder = exported(find(str(folders["bert"])), {}, cache)
+    engine = OnnxBackbone.load(folder, "bert", threads=1)
+    session, about = Session(folder / "model.onnx", 1, "cpu"), engine.description
+    bank, batch = random_bank(about, 3), engine.preprocess(INPUTS)
+    rows = np.arange(len(batch)) % len(bank)
+    inputs = Exported.load(folder).reader.fed(batch, np.arange(len(batch)))
+    lying = BankFeed(bank, about, onnxruntime.OrtValue.ortvalue_from_numpy)
+    arrays = BankFeed(bank, about, session.kept).arrays(rows)
+    assert all(isinstance(array, np.ndarray) for array in arrays.values())
+    seen = [
+        session.run({**inputs, "rows": rows, **fed}, large=False)
+        for fed in (arrays, lying.arrays(rows), lying.arrays(rows))
+    ]
+    for states, taken in seen:
+        assert np.array_equal(states, seen[0][0])
+        assert taken.tolist() == rows.tolist()
+    first, again = lying.arrays(rows), lying.arrays(rows)
+    assert all(first[name] is again[name] for name in first)  # nothing is copied twice
+
+
 def test_only_the_rows_that_a_pass_can_reach_are_fed(bert: TorchTextBackbone) -> None:
     about = bert.description
     router = Router(
@@ -172,7 +198,7 @@ def test_only_the_rows_that_a_pass_can_reach_are_fed(bert: TorchTextBackbone) ->
         np.array([0, 2]),
     )
     prefixes = [random_prefix(about, length, 1) for length in (2, 50, 4, 0)]
-    feed = BankFeed(replace(Bank.stack(prefixes), routers=(router,)), about)
+    feed = BankFeed(replace(Bank.stack(prefixes), routers=(router,)), about, kept=np.asarray)
     for rows, longest in (([0], 2), ([3], 1), ([0, 2], 4), ([-1, 0], 4), ([1, -1], 50)):
         arrays = feed.arrays(np.array(rows))
         assert arrays["keys_values"].shape[4] == arrays["bias"].shape[3] == longest

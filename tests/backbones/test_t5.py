@@ -45,6 +45,7 @@ from backbones.tensors import TensorPrefix
 from backbones.text.t5.backbone import T5Backbone
 from backbones.text.t5.encoder import T5Encoder
 from tests.backbones.models import INPUTS, WORDS
+from tests.backbones.near import NEAR, check_near
 
 SPECIAL: Final = ["<pad>", "</s>", "<unk>"]
 LABELS: Final = ["red", "green blue", "old", "far near left right"]
@@ -427,6 +428,10 @@ def test_missing_weights_are_refused(folders: dict[str, Path], tmp_path: Path) -
     (folder / "config.json").write_text(json.dumps(config | {"num_layers": 5}))
     with pytest.raises(SourceError, match=r"lack the weights .*encoder\.block\.4"):
         loaded(folder)
+
+
+def test_encoding_in_bf16_is_near(backbone: T5Backbone) -> None:
+    check_near(backbone.in_bf16(), backbone, INPUTS, NEAR)
 
 
 @pytest.mark.gpu

@@ -27,6 +27,7 @@ class BagOfWords:
     """z = Σ_words e(hash) + Σ_p exp(bias_p) v_p, divided by its length. One layer, one head."""
 
     runtime = "numpy"
+    device = "cpu"
 
     def __init__(self, fingerprint: str = "bag-of-words") -> None:
         self.description = Description(

@@ -13,6 +13,7 @@ import pytest
 from backbones import Backbone
 from prompt_store import Store
 from serving.metrics import PrometheusMetrics
+from serving.precision import Engines
 from serving.service import Service
 from serving.settings import Settings
 from tests.serving.bag_of_words import BagOfWords, HeldBagOfWords
@@ -67,12 +68,14 @@ def serve() -> Iterator[Serve]:
             store: Store,
             backbone: Backbone,
             *,
+            int8: Backbone | None = None,
             ready: bool = True,
             hooks: dict[str, Any] | None = None,
             **settings: Any,
         ) -> Running:
             chosen = Settings(**{"polling": QUICK, **settings})
-            service = Service(store, backbone, chosen, PrometheusMetrics(), **(hooks or {}))
+            engines = Engines(backbone, int8)
+            service = Service(store, engines, chosen, PrometheusMetrics(), **(hooks or {}))
             return stack.enter_context(running(service, ready=ready))
 
         yield start
@@ -93,7 +96,7 @@ def seeing(vit: TorchVisionBackbone) -> Iterator[Running]:
     store = Store.open(_memory())
     publish(store, vit, TONES)
     settings = Settings(limits=LIMITS)
-    with running(Service(store, vit, settings, PrometheusMetrics())) as server:
+    with running(Service(store, Engines(vit), settings, PrometheusMetrics())) as server:
         yield server
 
 

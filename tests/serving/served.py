@@ -15,6 +15,7 @@ import psutil
 
 from prompt_store import Store
 from serving.metrics import PrometheusMetrics
+from serving.precision import Engines
 from serving.service import Service
 from serving.settings import Polling, Settings
 from tests.serving.bag_of_words import BagOfWords
@@ -36,7 +37,8 @@ def served(store: Path) -> Iterator[tuple[str, psutil.Process]]:
 
 def _serve(store: str) -> None:
     settings = Settings(polling=Polling(versions_seconds=0.05))
-    with running(Service(Store.open(store), BagOfWords(), settings, PrometheusMetrics())) as server:
+    engines = Engines(BagOfWords())
+    with running(Service(Store.open(store), engines, settings, PrometheusMetrics())) as server:
         print(server.url, flush=True)
         sys.stdin.read()
 

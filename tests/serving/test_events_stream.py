@@ -15,6 +15,7 @@ from learner.events import Event
 from prompt_store import Kind, Store
 from serving.events import Dropped, EventBus
 from serving.metrics import PrometheusMetrics
+from serving.precision import Engines
 from serving.service import Service
 from serving.settings import Polling, Settings
 from tests.serving.bag_of_words import BagOfWords
@@ -161,7 +162,7 @@ def test_an_open_stream_does_not_keep_a_server_from_stopping(
     store: Store, backbone: BagOfWords
 ) -> None:
     settings = Settings(polling=Polling(heartbeat_seconds=3600))
-    service = Service(store, backbone, settings, PrometheusMetrics())
+    service = Service(store, Engines(backbone), settings, PrometheusMetrics())
     with ExitStack() as listening:
         with running(service) as server:
             listener = listening.enter_context(httpx.Client(base_url=server.url, timeout=30))

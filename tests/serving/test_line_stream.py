@@ -16,6 +16,7 @@ from starlette.types import Message
 from prompt_store import Store
 from serving.line_stream import LineStream
 from serving.metrics import PrometheusMetrics
+from serving.precision import Engines
 from serving.problems import TYPE_PREFIX
 from serving.schemas.classify import ClassifyOptions
 from serving.service import Service
@@ -251,7 +252,7 @@ def test_other_bodies_are_no_larger_for_being_called_lines(running: Running) -> 
 
 async def test_blank_lines_leave_others_their_turn(store: Store, backbone: BagOfWords) -> None:
     stream = LineStream(
-        Service(store, backbone, Settings(), PrometheusMetrics()), ClassifyOptions(), LINES
+        Service(store, Engines(backbone), Settings(), PrometheusMetrics()), ClassifyOptions(), LINES
     )
     turns = 0
 

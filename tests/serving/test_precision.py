@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from backbones import Bank, Input, LayerStates, Preprocessed
+from backbones import Bank, Input, LayerStates, Preprocessed, load
 from backbones.arrays import Rows
 from prompt_store import Int8Verdict, Store
 from serving.forward import ForwardPass, Slice, Work
-from serving.precision import Engines
+from serving.metrics import PrometheusMetrics
+from serving.precision import Engines, load_engines
 from serving.problems import Problem
+from serving.service import Service
+from serving.settings import Settings
 from serving.snapshot import SnapshotLoader
+from tests.backbones.models import SUPPORTED, save
 from tests.serving.bag_of_words import BagOfWords
 from tests.serving.conftest import Serve
 from tests.serving.publishing import BOTH, MAIL, publish
+from tests.serving.running import running
 
 ENGINE = "bag-of-words-int8"
 ACCEPTED = Int8Verdict(accepted=True, reason="as good", engine=ENGINE, rows=300)
@@ -60,7 +67,7 @@ def test_info_and_the_version_say_what_is_served_and_why(
     reason: str,
 ) -> None:
     publish(store, backbone, MAIL, int8=verdict)
-    client = serve(store, backbone, hooks={"int8": int8}).client
+    client = serve(store, backbone, int8=int8).client
     info = client.get("/v1/info").json()
     assert info["precision"] == precision
     assert info["precision_reason"].startswith(reason)
@@ -81,7 +88,7 @@ def test_a_swap_changes_the_engine_with_the_version(
 ) -> None:
     fp32 = Counted("bag-of-words")
     publish(store, fp32, MAIL, int8=ACCEPTED)
-    running = serve(store, fp32, hooks={"int8": int8})
+    running = serve(store, fp32, int8=int8)
 
     def asked() -> tuple[int, int]:
         """Passes of fp32 and int8 for one more request."""
@@ -95,6 +102,22 @@ def test_a_swap_changes_the_engine_with_the_version(
     assert asked() == (1, 0)
     running.reach(publish(store, fp32, BOTH, int8=ACCEPTED).version)
     assert asked() == (0, 1)
+
+
+def test_in_bf16_torch_serves_everything(store: Store, tmp_path: Path) -> None:
+    folder = str(save(SUPPORTED["bert"], tmp_path))
+    engines = load_engines(Settings(backbone=folder, precision="bf16", threads=1))
+    fp32 = load(folder, threads=1)
+    publish(store, fp32, {"size": {"small": ["small red"], "large": ["large blue"]}})
+    with running(Service(store, engines, Settings(), PrometheusMetrics())) as server:
+        info = server.client.get("/v1/info").json()
+        answer = server.client.post("/v1/classify", json={"inputs": ["large blue"]}).json()
+    assert (info["runtime"], info["precision"]) == ("torch", "bf16")
+    assert info["device"] == str(fp32.device)
+    assert (info["runtime_reason"], info["runtime_milliseconds"]) == ("precision bf16 needs it", {})
+    assert answer["results"][0]["predictions"][0]["label"] == "large"
+    batch = fp32.preprocess([Input("large blue")])
+    assert not np.array_equal(engines.usual.encode(batch), fp32.encode(batch))
 
 
 def test_a_batch_of_both_kinds_takes_a_pass_of_each_engine(store: Store, int8: Counted) -> None:

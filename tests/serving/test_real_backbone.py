@@ -13,6 +13,7 @@ from backbones.text.backbone import TorchTextBackbone
 from backbones.text.loading import load
 from prompt_store import Store
 from serving.metrics import PrometheusMetrics
+from serving.precision import Engines
 from serving.service import Service
 from serving.settings import Settings
 from tests.backbones.models import SUPPORTED, save
@@ -43,7 +44,7 @@ def test_answers_do_not_depend_on_what_shares_their_pass(
     own = prefix_of(bert, 3, seed=1)
     publish(store, bert, SHAPES, aggregate=prefix_of(bert, 2, seed=2), prompts={"side": own})
     publish(store, bert, SHAPES, prompts={"size": own})
-    service = Service(store, bert, Settings(), PrometheusMetrics())
+    service = Service(store, Engines(bert), Settings(), PrometheusMetrics())
     with running(service) as server, ThreadPoolExecutor(len(ASKED)) as threads:
 
         def ask(body: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from prompt_store import Store
 from serving.app import create_app
 from serving.logs import JsonFormatter, TextFormatter, request_id
 from serving.metrics import METRICS, PrometheusMetrics
+from serving.precision import Engines
 from serving.problems import KINDS, MEDIA_TYPE
 from serving.schemas.classify import AnswerLine, ClassifyAnswer
 from serving.service import Service
@@ -32,7 +33,7 @@ from tests.serving.test_problems import check
 @pytest.fixture
 def document(store: Store, backbone: BagOfWords) -> dict[str, Any]:
     """The OpenAPI description."""
-    app = create_app(Service(store, backbone, Settings(), PrometheusMetrics()))
+    app = create_app(Service(store, Engines(backbone), Settings(), PrometheusMetrics()))
     return app.openapi()
 
 
@@ -197,7 +198,7 @@ async def test_without_prometheus_there_is_nothing_to_scrape(
     store: Store, backbone: BagOfWords
 ) -> None:
     publish(store, backbone, MAIL)
-    service = Service(store, backbone, Settings(), Elsewhere())
+    service = Service(store, Engines(backbone), Settings(), Elsewhere())
     app = create_app(service, manage=False)
     app.state.service = service
     await service.start()
@@ -247,7 +248,7 @@ def test_the_log_has_each_request_and_nothing_users_sent(
 
 
 async def test_under_ray_the_request_id_is_left_to_ray(store: Store, backbone: BagOfWords) -> None:
-    service = Service(store, backbone, Settings(engine="ray"), Elsewhere())
+    service = Service(store, Engines(backbone), Settings(engine="ray"), Elsewhere())
     app = create_app(service, manage=False)
     app.state.service = service
 
@@ -317,7 +318,7 @@ def test_one_application_object_serves_a_service_made_when_it_starts(
     made: list[Service] = []
 
     def make() -> Service:
-        made.append(Service(store, backbone, Settings(), PrometheusMetrics()))
+        made.append(Service(store, Engines(backbone), Settings(), PrometheusMetrics()))
         return made[-1]
 
     app = create_app(make)
