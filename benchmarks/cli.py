@@ -11,6 +11,7 @@ import click
 from benchmarks.cold_start.cli import cold_start
 from benchmarks.compression_cli import consolidation, eviction
 from benchmarks.demo.cli import demo
+from benchmarks.gpu_cli import gpu
 from benchmarks.named_streams import NAMED
 from benchmarks.overrides import VARIANTS
 from benchmarks.passes_cli import passes
@@ -274,5 +275,5 @@ def _draw(rows: Sequence[Row], folder: Path) -> None:
         click.echo(f"drew {path}", err=True)
 
 
-for command in (eviction, consolidation, load, scale, cold_start, passes, peers, demo):
+for command in (eviction, consolidation, load, scale, cold_start, passes, peers, demo, gpu):
     bench.add_command(command)
