@@ -36,6 +36,23 @@ def run_check(check: Check, backend: Backend) -> None:
             backend.delete(key)
 
 
+def race(backend: Backend, key: str, threads: int) -> list[bytes]:
+    """Create one key from several threads at once; return the contents whose create succeeded."""
+    start = Barrier(threads)
+
+    def attempt(mine: bytes) -> bytes | None:
+        start.wait()
+        try:
+            backend.create(key, mine)
+        except AlreadyExists:
+            return None
+        return mine
+
+    with ThreadPoolExecutor(threads) as pool:
+        tried = pool.map(attempt, [b"%d" % thread * 1000 for thread in range(threads)])
+        return [mine for mine in tried if mine is not None]
+
+
 def check_reads_what_was_created(backend: Backend, folder: str) -> None:
     """Text, all byte values, nothing at all and a megabyte come back as they were."""
     for number, data in enumerate((b"text", bytes(range(256)), b"", b"\0" * 2**20)):
@@ -70,25 +87,11 @@ def check_create_is_exclusive(backend: Backend, folder: str) -> None:
 
 def check_one_winner_among_threads(backend: Backend, folder: str) -> None:
     """Of threads that create one key at once exactly one wins, and its content stays."""
-
-    def attempt(key: str, mine: bytes, start: Barrier) -> bytes | None:
-        start.wait()
-        try:
-            backend.create(key, mine)
-        except AlreadyExists:
-            return None
-        return mine
-
-    with ThreadPoolExecutor(RACING_THREADS) as pool:
-        for race in range(RACES):
-            key, start = f"{folder}race/{race}", Barrier(RACING_THREADS)
-            racers = [
-                pool.submit(attempt, key, b"%d" % thread * 1000, start)
-                for thread in range(RACING_THREADS)
-            ]
-            winners = [mine for racer in racers if (mine := racer.result()) is not None]
-            _expect(len(winners) == 1, f"one creator wins, not {len(winners)}")
-            _expect(backend.read(key) == winners[0], "the winner's content stays")
+    for number in range(RACES):
+        key = f"{folder}race/{number}"
+        winners = race(backend, key, RACING_THREADS)
+        _expect(len(winners) == 1, f"one creator wins, not {len(winners)}")
+        _expect(backend.read(key) == winners[0], "the winner's content stays")
 
 
 def check_listing(backend: Backend, folder: str) -> None:

@@ -5,6 +5,8 @@ StoreError
 ├── NotFound             a key, blob or batch is absent
 │   └── UnknownVersion   no manifest with that number is kept
 ├── InvalidKey           a key a backend refuses (path traversal, odd characters)
+├── InvalidUrl           a place that no backend is for
+├── Unavailable          a bucket does not answer, or refuses us
 ├── UnsafeBackend        create-if-absent is not exclusive there: nothing may be stored
 ├── UnsupportedFormat    written by another version of this program
 ├── Conflict             another writer committed first; `.head` says where the log ends
@@ -36,6 +38,14 @@ class UnknownVersion(NotFound):
 
 class InvalidKey(StoreError, ValueError):
     """A key outside the allowed form."""
+
+
+class InvalidUrl(StoreError, ValueError):
+    """A URL that names no place for a store."""
+
+
+class Unavailable(StoreError):
+    """The place cannot be used as things are: credentials, rights, bucket or network."""
 
 
 class UnsafeBackend(StoreError):

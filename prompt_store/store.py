@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from prompt_store.backends import Backend, open_backend
 from prompt_store.blobs import Blobs
+from prompt_store.checks import race
 from prompt_store.erasures import Erasures
 from prompt_store.errors import (
     AlreadyExists,
@@ -27,6 +28,7 @@ from prompt_store.records import Record, decode, encode
 from prompt_store.timeline import Timeline
 
 FORMAT_KEY = "format.json"
+PROBING_THREADS = 4
 CONTENT = frozenset({"backbone", "method", "labels", "tasks", "blobs", "int8"})  # what it serves
 
 
@@ -51,10 +53,11 @@ class Store:
 
     @classmethod
     def open(cls, url: str | Path) -> "Store":
-        """Open or create the store at a folder, `file:///folder` or `memory://name`.
+        """Open or create the store at a folder or a URL; see `open_backend`.
 
         Raises:
-            ValueError: a URL of another kind.
+            InvalidUrl: no backend is for it.
+            Unavailable: the bucket cannot be used.
             UnsafeBackend: create-if-absent is not exclusive there.
             UnsupportedFormat, CorruptRecord: `format.json` is not ours to read.
         """
@@ -146,13 +149,14 @@ class Store:
 
 
 def probe_exclusive(backend: Backend) -> None:
-    """Try whether a second create of one key is refused. Raises UnsafeBackend."""
+    """Try whether one of several creates of a key wins, and none later. Raises UnsafeBackend."""
     key = f"probe/{secrets.token_hex(16)}"
-    backend.create(key, b"first")
+    with suppress(NotFound):  # where nobody answers, one wait is enough
+        backend.read(key)
+    winners = race(backend, key, PROBING_THREADS)
     try:
-        backend.create(key, b"second")
-    except AlreadyExists:
-        if backend.read(key) == b"first":
+        late = race(backend, key, 1)
+        if len(winners) == 1 and not late and backend.read(key) == winners[0]:
             return
     finally:
         backend.delete(key)

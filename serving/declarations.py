@@ -15,7 +15,7 @@ from threading import Lock
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from prompt_store import AlreadyExists, Backend, StoreError
+from prompt_store import AlreadyExists, Backend, NotFound
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class Declarations:
         for key in self._backend.list_after(FOLDER, self._last):
             try:
                 declaration = Declaration.model_validate_json(self._backend.read(key))
-            except (ValidationError, StoreError):
+            except (ValidationError, NotFound):
                 logger.exception("%s is passed over; repair or remove it", key)
                 continue
             self._newest[declaration.task] = declaration

@@ -138,7 +138,7 @@ class Settings(BaseSettings):
     store: str = Field(
         "perennial-data",
         min_length=1,
-        description="where all state lies: a folder or a URL",
+        description="where all state lies: a folder, or a bucket as s3://, gs:// or az://name/prefix",
     )
     backbone: str = Field(
         "minilm",

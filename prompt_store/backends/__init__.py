@@ -6,15 +6,19 @@ from urllib.parse import unquote, urlsplit
 from prompt_store.backends.base import Backend
 from prompt_store.backends.local import LocalBackend
 from prompt_store.backends.memory import MemoryBackend
+from prompt_store.errors import InvalidUrl
 
 __all__ = ["Backend", "LocalBackend", "MemoryBackend", "open_backend"]
 
 
 def open_backend(url: str | Path) -> Backend:
-    """Return the backend for `memory://name`, `file:///folder` or a folder.
+    """Return the backend for a folder, `file:///folder`, `memory://name` or a bucket's URL.
+
+    A bucket's URL is `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`.
 
     Raises:
-        ValueError: a URL of another scheme, or of another host.
+        InvalidUrl: of another scheme, or of another host.
+        Unavailable: the environment does not say how to use the bucket.
     """
     if isinstance(url, Path) or "://" not in url:
         return LocalBackend(url)
@@ -23,6 +27,11 @@ def open_backend(url: str | Path) -> Backend:
         return MemoryBackend.named(parts.netloc + parts.path)
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
         return LocalBackend(unquote(parts.path))
-    raise ValueError(
-        f"Cannot open a store at {url!r}: give a folder, file:///folder or memory://name"
+    if parts.scheme in ("s3", "gs", "az"):
+        from prompt_store.backends.object_store import ObjectStoreBackend  # takes time to import
+
+        return ObjectStoreBackend(url)
+    raise InvalidUrl(
+        f"Cannot open a store at {url!r}: give a folder, file:///folder, s3://bucket/prefix, "
+        "gs://bucket/prefix, az://container/prefix or memory://name"
     )

@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from threading import Barrier, Lock
 
-from prompt_store import AlreadyExists, Backend
+from prompt_store import AlreadyExists, Backend, Unavailable
+from prompt_store.store import PROBING_THREADS
 
 
 class Died(BaseException):
@@ -16,8 +18,13 @@ class CountingBackend:
     def __init__(self, inner: Backend) -> None:
         self.inner = inner
         self.calls: Counter[str] = Counter()
+        self._lock = Lock()
 
     def before(self, call: str) -> None:
+        with self._lock:
+            self.count(call)
+
+    def count(self, call: str) -> None:
         self.calls[call] += 1
 
     def after(self, call: str) -> None:
@@ -52,10 +59,10 @@ class DyingBackend(CountingBackend):
         super().__init__(inner)
         self.dies_at = dies_at
 
-    def before(self, call: str) -> None:
+    def count(self, call: str) -> None:
         if self.calls.total() >= self.dies_at:
             raise Died
-        super().before(call)
+        super().count(call)
 
 
 class DeafBackend(CountingBackend):
@@ -63,6 +70,17 @@ class DeafBackend(CountingBackend):
 
     def after(self, call: str) -> None:
         raise AlreadyExists("the repeated create found the first one's key")
+
+
+class SilentBackend(CountingBackend):
+    """A bucket that does not answer the calls that are named in `silent`."""
+
+    silent: frozenset[str] = frozenset()
+
+    def count(self, call: str) -> None:
+        super().count(call)
+        if call in self.silent:
+            raise Unavailable(f"no answer to {call}")
 
 
 class OverwritingBackend(CountingBackend):
@@ -78,4 +96,20 @@ class IgnoringBackend(CountingBackend):
 
     def create(self, key: str, data: bytes) -> None:
         if not self.inner.exists(key):
+            self.inner.create(key, data)
+
+
+class LateBackend(CountingBackend):
+    """A place that looks whether a key is free and writes later: all racers see it free."""
+
+    def __init__(self, inner: Backend) -> None:
+        super().__init__(inner)
+        self._looked = Barrier(PROBING_THREADS)
+
+    def create(self, key: str, data: bytes) -> None:
+        if self.inner.exists(key):
+            raise AlreadyExists(f"{key!r} is there")
+        self._looked.wait(timeout=30)
+        with self._lock:
+            self.inner.delete(key)
             self.inner.create(key, data)

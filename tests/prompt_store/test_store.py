@@ -23,7 +23,12 @@ from prompt_store import (
 )
 from prompt_store.errors import StoreError
 from tests.prompt_store.drafts import append, batch, draft, published
-from tests.prompt_store.faults import CountingBackend, IgnoringBackend, OverwritingBackend
+from tests.prompt_store.faults import (
+    CountingBackend,
+    IgnoringBackend,
+    LateBackend,
+    OverwritingBackend,
+)
 from tests.prompt_store.soundness import assert_sound, history
 
 
@@ -62,7 +67,7 @@ def test_memory_stores_are_shared_by_name() -> None:
     assert Store.open("memory://private").timeline().head == 0
 
 
-@pytest.mark.parametrize("unsafe", [OverwritingBackend, IgnoringBackend])
+@pytest.mark.parametrize("unsafe", [OverwritingBackend, IgnoringBackend, LateBackend])
 def test_a_backend_that_is_not_exclusive_is_refused_and_left_alone(
     unsafe: type[CountingBackend],
 ) -> None:
