@@ -11,6 +11,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from prompt_store import Prequential
+
 Phase = Literal["refreshing", "training", "evaluating", "publishing"]
 EventKind = Literal["progress", "refreshed", "published", "candidate", "failed", "swapped", "idle"]
 
@@ -31,6 +33,7 @@ class Event(BaseModel):
     loss: float | None = None
     remaining_seconds: float | None = None
     message: str | None = None
+    prequential: dict[str, Prequential] | None = None
 
 
 Emit = Callable[[Event], None]

@@ -26,6 +26,7 @@ from learner.forgetting import forget_task
 from learner.int8 import Int8Judge
 from learner.knowledge import Knowledge
 from learner.methods.base import Method, MethodState
+from learner.prequential import answered_before
 from learner.publisher import FORGOTTEN, Entry
 from learner.refresh import learn_batch, refit
 from learner.standing import Standing
@@ -168,6 +169,7 @@ class Learner:
         training = {b.task for b in batches if is_trainable(knowledge.tasks[b.task], self._config)}
         busy = self._busy(training)
         before = self._knowledge
+        prequential = answered_before(before, knowledge)
         knowledge = refit(knowledge, self._config, self._encoder, busy)
         done = [b for b in batches if not is_trainable(knowledge.tasks[b.task], self._config)]
         self._task_of |= {batch.id: batch.task for batch in batches}
@@ -178,6 +180,7 @@ class Learner:
                 self._standing.archive.write(knowledge) | self._standing.lineage_blobs(),
                 batches=[batch.id for batch in batches],
                 decided=[batch.id for batch in done],
+                prequential=prequential,
                 metrics={"refresh_cpu_seconds": time.process_time() - started},
             )
         )

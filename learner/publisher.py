@@ -20,6 +20,7 @@ from prompt_store import (
     MethodReference,
     NotFound,
     Outcome,
+    Prequential,
     Store,
     TaskEntry,
     Timeline,
@@ -42,6 +43,7 @@ class Entry:
     decided: Sequence[str] = ()
     gate: dict[str, Any] | None = None
     int8: Int8Verdict | None = None
+    prequential: dict[str, Prequential] = field(default_factory=dict)
     metrics: dict[str, float | int | str] = field(default_factory=dict)
 
 
@@ -128,6 +130,7 @@ class Publisher:
             gate=entry.gate,
             arrangement=entry.knowledge.arrangement,
             int8=entry.int8,
+            prequential=entry.prequential,
             metrics={**entry.knowledge.metrics, **entry.metrics},
         )
 

@@ -27,7 +27,15 @@ from prompt_store.errors import (
 )
 from prompt_store.intake import Intake
 from prompt_store.log import Log
-from prompt_store.manifest import Draft, Int8Verdict, Kind, Manifest, MethodReference, TaskEntry
+from prompt_store.manifest import (
+    Draft,
+    Int8Verdict,
+    Kind,
+    Manifest,
+    MethodReference,
+    Prequential,
+    TaskEntry,
+)
 from prompt_store.store import Store
 from prompt_store.timeline import Timeline, fold
 
@@ -60,6 +68,7 @@ __all__ = [
     "MethodReference",
     "NotFound",
     "Outcome",
+    "Prequential",
     "Store",
     "StoreError",
     "TaskEntry",

@@ -69,6 +69,14 @@ class Int8Verdict(Record):
     agreement: float | None = None  # share of them that both answer alike
 
 
+class Prequential(Record):
+    """How what was live answered a task's new examples, just before they were learnt."""
+
+    rows: Count  # of classes that it knew
+    right: Count  # among them
+    new: Count  # rows of classes that it did not know
+
+
 class Draft(Record):
     """A manifest before it has a number."""
 
@@ -88,6 +96,7 @@ class Draft(Record):
     gate: Report | None = None
     arrangement: Report | None = None  # why its tasks fall into these domains
     int8: Int8Verdict | None = None  # None: nobody has tried it
+    prequential: dict[Task, Prequential] = Field(default_factory=dict)
     metrics: Metrics = Field(default_factory=dict)
 
     @model_validator(mode="after")

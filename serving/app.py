@@ -19,6 +19,7 @@ from serving.routes import (
     classify,
     events,
     examples,
+    feedback,
     health,
     index,
     info,
@@ -35,7 +36,7 @@ A classification server that keeps learning. Teach it with labelled examples
 Every refusal is `application/problem+json` (RFC 9457); every answer carries `X-Request-Id`.
 """
 _SHAPES: tuple[type[BaseModel], ...] = (ProblemDetails, *BODIES)
-_ROUTES = (classify, tasks, examples, batches, versions, events, info, health, index)
+_ROUTES = (classify, tasks, examples, batches, feedback, versions, events, info, health, index)
 
 
 def create_app(service: Service | Callable[[], Service], *, manage: bool = True) -> FastAPI:

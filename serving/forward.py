@@ -26,6 +26,7 @@ from learner.content import ROUTED
 from learner.heads.passed import Passed
 from learner.sight import Seen
 from serving.precision import Engines
+from serving.prediction_ids import prediction_id
 from serving.problems import Problem, invalid
 from serving.snapshot import Snapshot, View
 
@@ -39,8 +40,9 @@ class Prediction(NamedTuple):
 
 
 class Result(NamedTuple):
-    """The answer to one input: best first, and how far it lies from everything learnt."""
+    """The answer to one input: its name, how far it lies from everything learnt, best first."""
 
+    id: str
     novelty: float | None
     predictions: list[Prediction]
 
@@ -159,8 +161,10 @@ class ForwardPass:
             novelty, features = used.novelty, seen.features[members]
             far = None if novelty is None else novelty.quantiles(features).tolist()
             for place, index in enumerate(members):
-                top = best(scores[place], used, asked[index].work.top_k)
-                results[index] = Result(None if far is None else far[place], top)
+                one = asked[index]
+                top = best(scores[place], used, one.work.top_k)
+                name = _name(top[0], one.snapshot)
+                results[index] = Result(name, None if far is None else far[place], top)
         return _dealt(results, reads)
 
     def _see(self, reads: Sequence[_Read], engine: Backbone) -> tuple[Seen, IntArray]:
@@ -254,6 +258,10 @@ def _shares(asked: Sequence[Slice], seen: Seen, rows: IntArray) -> FloatArray:
         posteriors = np.exp(router.log_posteriors(lower))
         shares[members] = posteriors[np.arange(len(members)), rows[members]]
     return shares
+
+
+def _name(first: Prediction, snapshot: Snapshot) -> str:
+    return prediction_id(snapshot.manifest, snapshot.places[first.task, first.label])
 
 
 def _dealt(results: Mapping[int, Result], reads: Sequence[_Read]) -> list[list[Result]]:

@@ -65,16 +65,17 @@ class Learning:
 
     def check(self, submission: Submission) -> None:
         """Whether it may be learnt. Raises Problem: invalid-content, unsupported-input."""
-        limits = self._limits
-        check_count(submission.examples, limits.examples, "examples")
+        limits, member = self._limits, submission.member
+        check_count(submission.examples, limits.examples, member)
         check_name_length(submission.task, limits, "#")
         for index, one in enumerate(submission.examples):
-            check_name_length(one.label, limits, f"#/examples/{index}/label")
+            check_name_length(one.label, limits, f"#/{member}/{index}/label")
         inputs = [one.input for one in submission.examples]
-        check_inputs(inputs, limits, self._description, "examples/{}/input")
+        check_inputs(inputs, limits, self._description, f"{member}/{{}}/input")
         declaration = self._declarations.all().get(submission.task)
         declared = declaration.labels if declaration else ()
-        check_labels(submission.labels, self._taught(submission.task), declared, limits)
+        taught = self._taught(submission.task)
+        check_labels(submission.labels, taught, declared, limits, f"#/{member}")
 
     def accept(self, submission: Submission) -> Progress:
         """Makes a batch that `check` let pass durable; the same again changes nothing.

@@ -76,7 +76,11 @@ def check_name_length(name: str, limits: Limits, pointer: str) -> None:
 
 
 def check_labels(
-    labels: Iterable[str], known: Collection[str], declared: Collection[str], limits: Limits
+    labels: Iterable[str],
+    known: Collection[str],
+    declared: Collection[str],
+    limits: Limits,
+    pointer: str,
 ) -> None:
     """Whether these labels may join those a task has. declared: all it may have; empty means any.
 
@@ -86,11 +90,11 @@ def check_labels(
     foreign = sorted(given - set(declared)) if declared else []
     if foreign:
         raise invalid(
-            "#/examples",
+            pointer,
             f"not among the task's declared labels: {_some(foreign)}; declare them first with "
             "PUT /v1/tasks/{task}, or correct them",
         )
-    _check_label_count(given.union(known), limits, "#/examples")
+    _check_label_count(given.union(known), limits, pointer)
 
 
 def check_declaration(labels: Collection[str], taught: Collection[str], limits: Limits) -> None:

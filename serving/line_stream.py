@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any, Final
@@ -156,7 +155,10 @@ class LineStream(Response):
             logger.exception("unexpected error")
             problem = internal_error(request_id.get())
         else:
-            return _line({"version": answer.version, **result_members(answer.results[0]), **named})
+            members = result_members(answer.results[0])
+            if named:
+                members["prediction_id"] = members["id"]
+            return _line({"version": answer.version, **members, **named})
         return _line({**named, "line": line.number, "error": problem.members})
 
     def _content(self, line: Line) -> bytes:
@@ -180,9 +182,9 @@ class LineStream(Response):
 
 
 def result_members(one: Result) -> dict[str, Any]:
-    """A result as answers have it, under a new name."""
+    """A result as answers have it."""
     return {
-        "id": uuid.uuid4().hex,
+        "id": one.id,
         "novelty": one.novelty,
         "predictions": [prediction._asdict() for prediction in one.predictions],
     }

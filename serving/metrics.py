@@ -53,6 +53,16 @@ METRICS: Mapping[str, Metric] = {
     ),
     "perennial_inputs": Metric("counter", "Inputs classified"),
     "perennial_examples": Metric("counter", "Labelled examples accepted"),
+    "perennial_feedback": Metric(
+        "counter",
+        "Predictions whose true class was told, by task and outcome (right, wrong, new)",
+        ("task", "outcome"),
+    ),
+    "perennial_prequential_accuracy": Metric(
+        "gauge",
+        "Of the task's newest batch: how what was live answered it just before it was learnt",
+        ("task",),
+    ),
     "perennial_batch_size": Metric("histogram", "Inputs in one forward pass", (), _SIZES),
     "perennial_encode_seconds": Metric("histogram", "Duration of one forward pass", (), _SECONDS),
     "perennial_queue_depth": Metric("gauge", "Inputs waiting for a forward pass"),

@@ -44,6 +44,7 @@ KINDS: Mapping[str, Kind] = {
     "unknown-task": Kind(404, "No such task"),
     "unknown-version": Kind(404, "No such version"),
     "unknown-batch": Kind(404, "No such batch"),
+    "unknown-prediction": Kind(404, "No such prediction"),
     "method-not-allowed": Kind(405, "This address does not know that method"),
     "no-classes": Kind(409, "Nothing has been learnt yet"),
     "version-not-loaded": Kind(409, "The version is not loaded here yet"),

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from dataclasses import dataclass
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -15,10 +16,12 @@ from prompt_store import Manifest, Store
 from serving.auth import Access
 from serving.batcher import Answer, Batcher
 from serving.events import EventBus
+from serving.feedback import Judged, Truth, check_truths, judge, lesson
 from serving.forward import ForwardPass, Work, check, no_classes
 from serving.history import History
 from serving.learning import Learning
 from serving.limits import check_count, check_inputs
+from serving.live_accuracy import LiveAccuracy
 from serving.metrics import Metrics
 from serving.pins import Pins
 from serving.precision import Engines
@@ -36,6 +39,14 @@ T = TypeVar("T")
 PHASES = ("idle", "refreshing", "training", "evaluating", "publishing")
 _STORE_THREADS = 4  # for blocking reads and writes of the store
 _FORWARDED = ("progress", "failed", "idle")  # the learner's events that the log does not tell
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What became of feedback. judged: each, and whether it was counted; batch: that learns it."""
+
+    judged: Sequence[tuple[Judged, bool]]
+    batch: str | None
 
 
 class Service:
@@ -91,6 +102,7 @@ class Service:
             store, backbone.description, settings.limits, metrics, lambda: self.watcher.snapshot
         )
         self.history = History(store, backbone.description.fingerprint)
+        self.live_accuracy = LiveAccuracy(metrics)
         self.stream_places = _stream_places(settings)
         self.streams = asyncio.Semaphore(self.stream_places)
 
@@ -197,11 +209,27 @@ class Service:
         await self.off_loop(self.learning.check, submission)
         if self.backbone.description.modality == "vision":
             images = [one.input for one in submission.examples]
-            await self.preprocessor.check(images, "examples/{}/input")
+            await self.preprocessor.check(images, f"{submission.member}/{{}}/input")
         progress = await self.off_loop(self.learning.accept, submission)
         if progress.status == "queued" and self._wake is not None:
             self._wake()
         return progress
+
+    async def feedback(self, truths: Sequence[Truth], *, learn: bool) -> Heard:
+        """Counts how predictions did. learn: accepts them as a batch before; all or nothing.
+
+        Raises Problem: invalid-content, unknown-prediction, and what `accept` raises.
+        """
+        check_truths(truths, self.settings.limits, learn=learn)
+        judged = await self.off_loop(judge, truths, self._manifest)
+        batch = (await self.accept(lesson(judged))).batch if learn else None
+        return Heard([(one, self.live_accuracy.count(one)) for one in judged], batch)
+
+    def _manifest(self, version: int) -> Manifest:
+        live = self.watcher.snapshot
+        if live is not None and live.version == version:
+            return live.manifest
+        return self.store.manifest(version)
 
     async def forget(self, task: str) -> None:
         """Notes durably that a task is to be forgotten, and withdraws its declaration.

@@ -41,7 +41,8 @@ class View:
 class Snapshot:
     """A loaded version. `domains[row]` answers requests that name no task, `tasks` the others.
 
-    bank: None where the plain backbone does it all. Both are empty where nothing is learnt.
+    bank: None where the plain backbone does it all. All else is empty where nothing is learnt.
+    places: of each class in the version's labels.
     """
 
     manifest: Manifest
@@ -49,6 +50,7 @@ class Snapshot:
     bank: Bank | None
     domains: tuple[View, ...]
     tasks: Mapping[str, View]
+    places: Mapping[tuple[str, str], int]
 
     @property
     def version(self) -> int:
@@ -80,7 +82,8 @@ class Snapshot:
             for whole in domains
             for task, columns in _columns(whole).items()
         }
-        return Snapshot(manifest, content, bank, domains, tasks)
+        places = {split_class(name): place for place, name in enumerate(manifest.labels)}
+        return Snapshot(manifest, content, bank, domains, tasks, places)
 
 
 def _view(row: int, domain: ServedDomain, version: int) -> View:

@@ -24,12 +24,16 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Submission:
-    """One POST of examples. caller: the key's name; key: the idempotency key."""
+    """One POST of examples. caller: the key's name; key: the idempotency key.
+
+    member: of the body, that holds them; refusals point there
+    """
 
     task: str
     examples: tuple[Labelled, ...]
     caller: str
     key: str | None = None
+    member: str = "examples"
 
     @property
     def labels(self) -> set[str]:

@@ -143,10 +143,18 @@ class Watcher:
             with contextlib.suppress(UnknownVersion):  # deleted since: nothing to tell any more
                 manifest = await loop.run_in_executor(self._executor, self._store.manifest, version)
                 if manifest.kind is not Kind.FENCE:
+                    self._measure(manifest)
                     self._publish(_event_of(manifest))
+
+    def _measure(self, manifest: Manifest) -> None:
+        for task, one in manifest.prequential.items():
+            if one.rows:
+                accuracy = one.right / one.rows
+                self._metrics.set("perennial_prequential_accuracy", accuracy, task=task)
 
 
 def _event_of(manifest: Manifest) -> Event:
     kind = _EVENT_OF_KIND.get(manifest.kind, "published")
     batches = tuple(dict.fromkeys((*manifest.batches, *manifest.decided)))
-    return Event(kind=kind, version=manifest.version, batches=batches)
+    prequential = manifest.prequential or None
+    return Event(kind=kind, version=manifest.version, batches=batches, prequential=prequential)

@@ -11,6 +11,10 @@ COMMANDS = {
         "perennial.cli.learn:learn",
         "Teach a task: a file of texts, a folder of images.",
     ),
+    "feedback": (
+        "perennial.cli.feedback:feedback",
+        "Tell the truth about a prediction, or show live accuracy.",
+    ),
     "tasks": ("perennial.cli.tasks:tasks", "List the tasks the server knows."),
     "forget": ("perennial.cli.forget:forget", "Forget a task."),
     "versions": ("perennial.cli.versions:versions", "List versions, and which one is live."),

@@ -9,6 +9,8 @@ from perennial.cli.gate_report import gate_lines
 from perennial.cli.output import print_json, print_members, print_table
 from perennial.client import Version, Versions
 
+_COLUMNS = ("", "version", "kind", "created (UTC)", "learnt", "decided", "prequential")
+
 
 @click.command()
 @click.argument("number", required=False, type=click.IntRange(min=1))
@@ -52,10 +54,23 @@ def _show(page: Versions, fences: bool) -> None:
             f"{one.created_at:%Y-%m-%d %H:%M:%S}" if one.created_at else None,
             len(one.batches),
             len(one.decided),
+            _answered_before(one),
         )
         for one in page.versions
         if fences or one.kind != "fence"
     ]
-    print_table(("", "version", "kind", "created (UTC)", "learnt", "decided"), rows)
+    print_table(_COLUMNS, rows)
     if page.before is not None:
         click.echo(f"more: perennial versions --before {page.before}", err=True)
+
+
+def _answered_before(version: Version) -> str | None:
+    """For instance `33/40 + 8 new`: examples answered rightly before they were learnt."""
+    tasks = version.prequential.values()
+    if not tasks:
+        return None
+    rows, right, new = (
+        sum(getattr(one, name) for one in tasks) for name in ("rows", "right", "new")
+    )
+    told = ([f"{right}/{rows}"] if rows else []) + ([f"{new} new"] if new else [])
+    return " + ".join(told)

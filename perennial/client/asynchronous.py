@@ -12,14 +12,16 @@ import httpx
 from tenacity import AsyncRetrying
 
 from perennial.client import calls, connection
-from perennial.client.calls import Call, Input, LabelledInput
+from perennial.client.calls import Call, Input, LabelledInput, Truth
 from perennial.client.errors import problem_from
 from perennial.client.events import Event, EventParser
 from perennial.client.results import (
     Batch,
     Classification,
+    Feedback,
     Forgetting,
     Info,
+    LiveAccuracy,
     StreamResult,
     Task,
     Version,
@@ -84,6 +86,14 @@ class AsyncClient:
     ) -> Batch:
         """See `Client.learn`."""
         return await self._send(calls.learn(task, examples, idempotency_key))
+
+    async def feedback(self, truths: Iterable[Truth], learn: bool = False) -> Feedback:
+        """See `Client.feedback`."""
+        return await self._send(calls.feedback(truths, learn))
+
+    async def live_accuracy(self) -> LiveAccuracy:
+        """See `Client.live_accuracy`."""
+        return await self._send(calls.live_accuracy())
 
     async def batch(self, batch_id: str) -> Batch:
         """See `Client.batch`."""

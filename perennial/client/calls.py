@@ -22,8 +22,10 @@ from perennial.client.parts import in_bounded_parts
 from perennial.client.results import (
     Batch,
     Classification,
+    Feedback,
     Forgetting,
     Info,
+    LiveAccuracy,
     StreamResult,
     Task,
     Version,
@@ -41,6 +43,9 @@ That is `{"text", "text_pair"?}` or `{"image"}`. A path that cannot be read rais
 
 LabelledInput = tuple[Input, str] | Mapping[str, Any]
 """An input with its label, or the API's form: `{"input", "label"}`."""
+
+Truth = tuple[str, str] | Mapping[str, Any]
+"""A prediction's id with its true label, or the API's form: `{"prediction_id", "label", …}`."""
 
 
 PART_LINES = 1024
@@ -132,6 +137,16 @@ def learn(task: str, examples: Iterable[LabelledInput], idempotency_key: str | N
     )
 
 
+def feedback(truths: Iterable[Truth], learn: bool) -> Call[Feedback]:
+    """Repeatable: a replica counts a prediction once, and the same ones are one batch."""
+    body = {"feedback": [_truth(one) for one in truths], "learn": learn}
+    return Call("POST", "/v1/feedback", _as(Feedback), body, repeatable=True)
+
+
+def live_accuracy() -> Call[LiveAccuracy]:
+    return _get("/v1/feedback", _as(LiveAccuracy))
+
+
 def batch(batch_id: str) -> Call[Batch]:
     return _get(f"/v1/batches/{_segment(batch_id)}", _as(Batch))
 
@@ -205,6 +220,13 @@ def _example(one: LabelledInput) -> dict[str, Any]:
         return {**one, "input": _input(one["input"])} if "input" in one else dict(one)
     given, label = one
     return {"input": _input(given), "label": label}
+
+
+def _truth(one: Truth) -> dict[str, Any]:
+    if isinstance(one, Mapping):
+        return {**one, "input": _input(one["input"])} if "input" in one else dict(one)
+    name, label = one
+    return {"prediction_id": name, "label": label}
 
 
 def _as(model: type[M]) -> Callable[[httpx.Response], M]:

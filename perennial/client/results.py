@@ -61,11 +61,53 @@ class LineError(Answer):
 
 
 class StreamResult(Result):
-    """The answer to one input of a stream: predictions of `version`, or an `error`."""
+    """The answer to one input of a stream: predictions of `version`, or an `error`.
+
+    prediction_id: name of this answer, where `id` is the input's own.
+    """
 
     version: int | None = None
+    prediction_id: str | None = None
     predictions: tuple[Prediction, ...] = ()
     error: LineError | None = None
+
+
+class Judged(Answer):
+    """How one prediction did: right, wrong, or new (a class that its version did not know).
+
+    task: the true one; repeated: it was counted before, and its first truth stays.
+    """
+
+    prediction_id: str
+    version: int
+    task: str
+    outcome: str
+    repeated: bool = False
+
+
+class Feedback(Answer):
+    """How predictions did, in the order they were named. batch: the one that learns them."""
+
+    feedback: tuple[Judged, ...]
+    batch: str | None = None
+
+
+class Tally(Answer):
+    """Feedback on one version and task. accuracy: of the classes that the version knew."""
+
+    version: int
+    task: str
+    right: int
+    wrong: int
+    new: int
+    accuracy: float | None = None
+
+
+class LiveAccuracy(Answer):
+    """By the newest feedback that one replica got since it started, the newest version first."""
+
+    since: datetime
+    accuracy: tuple[Tally, ...]
 
 
 class Batch(Answer):
@@ -110,12 +152,23 @@ class Forgetting(Answer):
     status: str
 
 
+class Prequential(Answer):
+    """How what was live answered a task's new examples before they were learnt.
+
+    rows: of classes that it knew; right: among them; new: of classes that it did not know.
+    """
+
+    rows: int
+    right: int
+    new: int = 0
+
+
 class Version(Answer):
     """One immutable published state.
 
     live: whether unpinned requests get it; kind: why it was published; source: the version a
     rollback or promotion took its content from; batches: what it learnt first; decided: the
-    batches whose prompts it decided; gate: the gate's report.
+    batches whose prompts it decided; gate: the gate's report; prequential: by task.
     """
 
     version: int
@@ -127,6 +180,7 @@ class Version(Answer):
     batches: tuple[str, ...] = ()
     decided: tuple[str, ...] = ()
     gate: dict[str, Any] | None = None
+    prequential: dict[str, Prequential] = {}
 
 
 class Versions(Answer):

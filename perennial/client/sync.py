@@ -11,14 +11,16 @@ import httpx
 from tenacity import Retrying
 
 from perennial.client import calls, connection
-from perennial.client.calls import Call, Input, LabelledInput
+from perennial.client.calls import Call, Input, LabelledInput, Truth
 from perennial.client.errors import problem_from
 from perennial.client.events import Event, parse
 from perennial.client.results import (
     Batch,
     Classification,
+    Feedback,
     Forgetting,
     Info,
+    LiveAccuracy,
     StreamResult,
     Task,
     Version,
@@ -90,6 +92,18 @@ class Client:
     ) -> Batch:
         """Hand in labelled examples as one batch; once this returns, the server keeps them."""
         return self._send(calls.learn(task, examples, idempotency_key))
+
+    def feedback(self, truths: Iterable[Truth], learn: bool = False) -> Feedback:
+        """Tell the true labels of predictions, by the `id` of their results: live accuracy.
+
+        learn: learn them as one batch too; then each needs its `input`, and all are of one task.
+        Raises NotFound for an id that is none of the server's: nothing was counted then.
+        """
+        return self._send(calls.feedback(truths, learn))
+
+    def live_accuracy(self) -> LiveAccuracy:
+        """How versions did by the newest feedback that the replica which answers has got."""
+        return self._send(calls.live_accuracy())
 
     def batch(self, batch_id: str) -> Batch:
         """Where a batch stands."""

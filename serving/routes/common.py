@@ -39,14 +39,18 @@ async def _json_only(request: Request) -> None:
         )
 
 
+def admit(request: Request, scope: Scope) -> str:
+    """The caller's name. Raises Problem: unauthenticated, forbidden."""
+    peer = request.client.host if request.client else None
+    return service_of(request.scope).access.admit(Caller(peer, request.headers), scope)
+
+
 def _caller(scope: Scope) -> Callable[[Request], Coroutine[Any, Any, str]]:
-    async def admit(request: Request) -> str:
-        peer = request.client.host if request.client else None
-        caller = service_of(request.scope).access.admit(Caller(peer, request.headers), scope)
-        request.state.caller = caller
+    async def admitted(request: Request) -> str:
+        caller = request.state.caller = admit(request, scope)
         return caller
 
-    return admit
+    return admitted
 
 
 ServiceDependency = Annotated[Service, Depends(_service)]

@@ -64,7 +64,7 @@ class PredictionBody(AnswerShape):
 class ResultBody(AnswerShape):
     """The answer to one input."""
 
-    id: str = Field(description="name of this answer, for sending the true label later")
+    id: str = Field(description="name of this answer, for telling the true label later")
     novelty: float | None = Field(
         description="0: like what was learnt … 1: unlike all of it; null where it is not known"
     )
@@ -80,7 +80,7 @@ class ClassifyAnswer(AnswerShape):
                 "version": 42,
                 "results": [
                     {
-                        "id": "0192f3a8c2b14f6e9d7a5c3b1e0f2a4d",
+                        "id": "AAAAKgAAAAEn2pQm4VwXoT0cB7o5u1Zr",
                         "novelty": 0.03,
                         "predictions": [
                             {"task": "mail", "label": "refund", "score": 0.97},
@@ -100,6 +100,9 @@ class AnswerLine(AnswerShape):
     """The answer to one line of a stream: a result and its version, or an error."""
 
     id: str | None = Field(None, description="the line's own, otherwise a new name of this answer")
+    prediction_id: str | None = Field(
+        None, description="name of this answer, where `id` is the line's own"
+    )
     line: int | None = Field(
         None, description="of an error: the line, counted from 1; null where the stream ended"
     )

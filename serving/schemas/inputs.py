@@ -58,8 +58,8 @@ def _from_text(value: Any) -> Any:
     return {"text": value} if isinstance(value, str) else value
 
 
-def _as_list(value: Any) -> Any:
-    """One input is short for a list of it."""
+def as_list(value: Any) -> Any:
+    """One thing is short for a list of it."""
     return value if isinstance(value, list) else [value]
 
 
@@ -74,5 +74,5 @@ OneLine = Annotated[LineBody, BeforeValidator(_from_text, json_schema_input_type
 Inputs = Annotated[
     list[OneInput],
     FailFast(),  # one refusal is enough: reporting thousands would cost more than the request
-    BeforeValidator(_as_list, json_schema_input_type=str | InputBody | list[str | InputBody]),
+    BeforeValidator(as_list, json_schema_input_type=str | InputBody | list[str | InputBody]),
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from prompt_store import Int8Verdict, Kind, Manifest
+from prompt_store import Int8Verdict, Kind, Manifest, Prequential
 from serving.schemas.shape import AnswerShape, shown
 
 _REFRESH = {
@@ -36,6 +36,7 @@ _REFRESH = {
         "accuracy": {"fp32": 0.921875, "int8": 0.919922},
         "agreement": 0.994141,
     },
+    "prequential": {"mail": {"rows": 40, "right": 33, "new": 8}},
     "metrics": {},
 }
 
@@ -67,6 +68,9 @@ class VersionBody(AnswerShape):
     )
     int8: Int8Verdict | None = Field(
         description="whether it may be served in int8; null where nobody has tried it"
+    )
+    prequential: dict[str, Prequential] = Field(
+        description="of each task it learnt: how what was live answered its new examples before"
     )
     metrics: dict[str, float | int | str]
 

@@ -78,6 +78,8 @@ class SmallServer:
         app.middleware("http")(self._record)
         for method, path, endpoint in (
             ("POST", "/v1/classify", self._classify),
+            ("POST", "/v1/feedback", self._feedback),
+            ("GET", "/v1/feedback", self._live_accuracy),
             ("POST", "/v1/tasks/{task}/examples", self._learn),
             ("GET", "/v1/batches/{batch}", self._batch),
             ("GET", "/v1/tasks", self._tasks),
@@ -127,6 +129,24 @@ class SmallServer:
             {"id": f"r{n}", "novelty": 0.25, "predictions": predictions}
             for n, _ in enumerate(asked["inputs"])
         ]
+
+    async def _feedback(self, request: Request) -> dict[str, Any]:
+        body = await request.json()
+        judged = [
+            {
+                "prediction_id": one["prediction_id"],
+                "version": 7,
+                "task": one.get("task", "mail"),
+                "outcome": "right" if one["label"] == "refund" else "wrong",
+                "repeated": one["prediction_id"] == "r0",
+            }
+            for one in body["feedback"]
+        ]
+        return {"feedback": judged, "batch": "b1" if body["learn"] else None}
+
+    async def _live_accuracy(self) -> dict[str, Any]:
+        tally = {"version": 7, "task": "mail", "right": 3, "wrong": 1, "new": 0, "accuracy": 0.75}
+        return {"since": "2030-01-01T00:00:00Z", "window": 100, "accuracy": [tally]}
 
     async def _learn(self, task: str, request: Request) -> JSONResponse:
         if self.refuses_from_batch is not None and len(self.batches) >= self.refuses_from_batch:
@@ -212,7 +232,9 @@ async def _read(request: Request) -> Any:
 
 def _version(number: int, kind: str) -> dict[str, Any]:
     created = "2030-01-01T00:00:00Z"
-    return {"version": number, "kind": kind, "created_at": created, "batches": ["b"], "epoch": 3}
+    told = {"version": number, "kind": kind, "created_at": created, "batches": ["b"], "epoch": 3}
+    learnt = {"mail": {"rows": 40, "right": 33, "new": 8}, "mood": {"rows": 2, "right": 2}}
+    return {**told, "prequential": learnt if kind == "refresh" else {}}
 
 
 @contextmanager

@@ -224,8 +224,8 @@ def test_tasks_versions_promote_and_forget(run: Run, examples: Path) -> None:
     assert json.loads(run("tasks", "--json").stdout)[0]["labels"] == ["label 0", "label 1"]
     rows = [line.split() for line in run("versions").stdout.splitlines()]
     assert rows[1:] == [
-        ["live", "8", "train", "2030-01-01", "00:00:00", "1", "0"],
-        ["7", "refresh", "2030-01-01", "00:00:00", "1", "0"],
+        ["live", "8", "train", "2030-01-01", "00:00:00", "1", "0", "–"],
+        ["7", "refresh", "2030-01-01", "00:00:00", "1", "0", "35/42", "+", "8", "new"],
     ]
     assert "versions --before 8" in run("versions", "--limit", 1).stderr
     assert json.loads(run("versions", "--before", 8, "--json").stdout)["live"] == 8
@@ -264,6 +264,18 @@ def test_a_version_shows_the_gate_report_in_lines(run: Run, server: SmallServer)
         "  prompt: (task) refused, no gain; accuracy: live 0.900, candidate 0.875",
     ]
     assert json.loads(run("versions", 8, "--json").stdout)["gate"] == server.gate
+
+
+def test_feedback_tells_the_truth_or_shows_live_accuracy(run: Run, server: SmallServer) -> None:
+    assert run("feedback", "r1", "refund").stdout == "right: version 7, task mail\n"
+    said = run("feedback", "r0", "glad", "--task", "mood").stdout
+    assert said == "wrong: version 7, task mood, counted before\n"
+    truth = {"prediction_id": "r0", "label": "glad", "task": "mood"}
+    assert server.calls("/v1/feedback")[1].body == {"feedback": [truth], "learn": False}
+    assert json.loads(run("feedback", "r1", "refund", "--json").stdout)["batch"] is None
+    assert run("feedback").stdout.splitlines()[1].split() == ["7", "mail", "0.750", "3", "1", "0"]
+    assert json.loads(run("feedback", "--json").stdout)["accuracy"][0]["right"] == 3
+    assert "the true label too" in run("feedback", "r1", code=2).stderr
 
 
 def test_info(run: Run) -> None:

@@ -131,6 +131,23 @@ def _streamed(kind: str, url: str, inputs: Iterable[Any], **asked: Any) -> list[
         return list(client.classify_stream(inputs, **asked))
 
 
+def test_the_truth_about_predictions_is_told_by_their_ids(do: Do, server: SmallServer) -> None:
+    heard = do("feedback", [("r1", "refund"), {"prediction_id": "r2", "label": "x", "task": "t"}])
+    assert [(one.outcome, one.task) for one in heard.feedback] == [
+        ("right", "mail"),
+        ("wrong", "t"),
+    ]
+    assert heard.batch is None
+    learnt = {"prediction_id": "r1", "label": "refund", "input": b"\x89PNG"}
+    assert do("feedback", [learnt], learn=True).batch == "b1"
+    told, lesson = (one.body for one in server.calls("/v1/feedback"))
+    assert told["feedback"][0] == {"prediction_id": "r1", "label": "refund"}
+    image = {"image": base64.b64encode(b"\x89PNG").decode()}
+    assert lesson == {"feedback": [{**learnt, "input": image}], "learn": True}
+    (tally,) = do("live_accuracy").accuracy
+    assert (tally.version, tally.accuracy) == (7, 0.75)
+
+
 def test_a_stream_of_any_length_goes_in_bounded_parts(kind: str, server: SmallServer) -> None:
     server.labels["mail"] = ["refund"]
     results = _streamed(kind, server.url, (f"text {n}" for n in range(2500)), version=3, top_k=1)

@@ -22,6 +22,8 @@ from tests.serving.test_problems import check
 CALLS: dict[Scope, list[tuple[str, str]]] = {
     "predict": [
         ("POST", "/v1/classify"),
+        ("POST", "/v1/feedback"),
+        ("GET", "/v1/feedback"),
         ("GET", "/v1/tasks"),
         ("GET", "/v1/tasks/mail"),
         ("GET", "/v1/versions"),

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from learner.events import Event
-from prompt_store import Kind, Store
+from prompt_store import Kind, Prequential, Store
 from serving.events import Dropped, EventBus
 from serving.metrics import PrometheusMetrics
 from serving.precision import Engines
@@ -55,6 +55,25 @@ def test_versions_are_told_as_they_come_and_the_swap_after_them(
         ("candidate", 3),
     ]
     assert all(name == data["kind"] for name, data in told)
+
+
+def test_how_new_examples_were_answered_before_is_told_and_measured(
+    store: Store, backbone: BagOfWords, serve: Serve
+) -> None:
+    client = serve(store, backbone).client
+    told = {
+        "mail": Prequential(rows=8, right=6, new=2),
+        "mood": Prequential(rows=0, right=0, new=9),
+    }
+    with client.stream("GET", "/v1/events") as stream:
+        version = publish(store, backbone, MAIL, prequential=told).version
+        _, data = next(_events(stream))
+    members = {task: one.model_dump() for task, one in told.items()}
+    assert data["prequential"] == members
+    assert client.get(f"/v1/versions/{version}").json()["prequential"] == members
+    measured = client.get("/metrics").text
+    assert 'perennial_prequential_accuracy{task="mail"} 0.75' in measured
+    assert 'task="mood"' not in measured
 
 
 def test_the_learners_progress_is_passed_on_but_not_what_the_log_tells(
