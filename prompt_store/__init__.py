@@ -1,9 +1,12 @@
 """The prompt store: an append-only, crash-safe memory of versions, their content and the intake."""
 
+from prompt_store.archive import read_archive, restore, write_archive
+from prompt_store.audit import Audit, Fault, audit_store
 from prompt_store.backends import Backend, LocalBackend, MemoryBackend, open_backend
 from prompt_store.batch import Batch, Example, Outcome
 from prompt_store.batch_ids import batch_id
 from prompt_store.blobs import Blobs, digest_of
+from prompt_store.census import Census, take_census
 from prompt_store.checks import check_backend
 from prompt_store.erasures import Erasure, Erasures
 from prompt_store.errors import (
@@ -14,10 +17,12 @@ from prompt_store.errors import (
     CorruptBlob,
     CorruptRecord,
     FencedOut,
+    InvalidArchive,
     InvalidDraft,
     InvalidKey,
     InvalidTensor,
     InvalidUrl,
+    NotEmpty,
     NotFound,
     StoreError,
     Unavailable,
@@ -36,15 +41,19 @@ from prompt_store.manifest import (
     Prequential,
     TaskEntry,
 )
+from prompt_store.references import References
+from prompt_store.snapshot import Snapshot
 from prompt_store.store import Store
 from prompt_store.timeline import Timeline, fold
 
 __all__ = [
     "AlreadyExists",
+    "Audit",
     "Backend",
     "Batch",
     "Blobs",
     "BodyMismatch",
+    "Census",
     "Conflict",
     "Corrupt",
     "CorruptBlob",
@@ -53,9 +62,11 @@ __all__ = [
     "Erasure",
     "Erasures",
     "Example",
+    "Fault",
     "FencedOut",
     "Int8Verdict",
     "Intake",
+    "InvalidArchive",
     "InvalidDraft",
     "InvalidKey",
     "InvalidTensor",
@@ -66,9 +77,12 @@ __all__ = [
     "Manifest",
     "MemoryBackend",
     "MethodReference",
+    "NotEmpty",
     "NotFound",
     "Outcome",
     "Prequential",
+    "References",
+    "Snapshot",
     "Store",
     "StoreError",
     "TaskEntry",
@@ -77,9 +91,14 @@ __all__ = [
     "UnknownVersion",
     "UnsafeBackend",
     "UnsupportedFormat",
+    "audit_store",
     "batch_id",
     "check_backend",
     "digest_of",
     "fold",
     "open_backend",
+    "read_archive",
+    "restore",
+    "take_census",
+    "write_archive",
 ]

@@ -14,6 +14,7 @@ from prompt_store.tensors import decode_tensors, encode_tensors
 
 logger = logging.getLogger(__name__)
 
+BLOBS = "blobs/"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -28,18 +29,22 @@ class Blobs:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
+    def digests(self) -> list[str]:
+        """Return the name of every blob there is, sorted."""
+        return [key.removeprefix(BLOBS) for key in self._backend.list_after(BLOBS)]
+
     def put(self, data: bytes) -> str:
         """Store `data` and return its digest; durable, and verified where it was there already."""
         digest = digest_of(data)
         try:
-            self._backend.create(_key(digest), data)
+            self._backend.create(blob_key(digest), data)
         except AlreadyExists:
             self._restore_if_damaged(digest, data)
         return digest
 
     def get(self, digest: str) -> bytes:
         """Return the content. Raises NotFound, CorruptBlob."""
-        data = self._backend.read(_key(digest))
+        data = self._backend.read(blob_key(digest))
         if digest_of(data) != digest:
             raise CorruptBlob(
                 f"Blob {digest} holds {len(data)} bytes of other content: restore it from a backup "
@@ -49,7 +54,7 @@ class Blobs:
 
     def exists(self, digest: str) -> bool:
         """Say whether the blob is there, without reading it."""
-        return self._backend.exists(_key(digest))
+        return self._backend.exists(blob_key(digest))
 
     def put_tensors(
         self, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str] | None = None
@@ -64,16 +69,17 @@ class Blobs:
     def _restore_if_damaged(self, digest: str, data: bytes) -> None:
         """Whoever puts content again holds a good copy: use it."""
         try:
-            if self._backend.read(_key(digest)) == data:
+            if self._backend.read(blob_key(digest)) == data:
                 return
             logger.warning("Blob %s was damaged; writing it again", digest)
-            self._backend.delete(_key(digest))
+            self._backend.delete(blob_key(digest))
         except NotFound:
             logger.warning("Blob %s was deleted while it was put; writing it again", digest)
         self.put(data)
 
 
-def _key(digest: str) -> str:
+def blob_key(digest: str) -> str:
+    """Where a blob lies. Raises NotFound for what is no digest."""
     if not _DIGEST.fullmatch(digest):
         raise NotFound(f"{digest[:80]!r} is no blob: a name is 64 hexadecimal digits")
-    return f"blobs/{digest}"
+    return BLOBS + digest

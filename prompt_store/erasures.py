@@ -16,7 +16,7 @@ from prompt_store.records import Record, decode, encode
 
 logger = logging.getLogger(__name__)
 
-_FOLDER = "erasures/"
+ERASURES = "erasures/"
 _SUFFIX = ".json"
 
 
@@ -38,13 +38,13 @@ class Erasures:
     def ask(self, task: str, after: int) -> Erasure:
         """Note that a task is to be forgotten; durable when this returns."""
         erasure = Erasure(id=batch_id(), task=task, asked_at=datetime.now(UTC), after=after)
-        self._backend.create(_key(erasure.id), encode(erasure))
+        self._backend.create(erasure_key(erasure.id), encode(erasure))
         return erasure
 
     def pending(self) -> list[Erasure]:
         """Return the requests not settled yet, oldest first."""
         found = []
-        for key in self._backend.list_after(_FOLDER):
+        for key in self._backend.list_after(ERASURES):
             try:
                 found.append(decode(Erasure, self._backend.read(key), key))
             except NotFound:
@@ -55,8 +55,9 @@ class Erasures:
 
     def settle(self, erasure: Erasure) -> None:
         """Remove a request. Settling again changes nothing."""
-        self._backend.delete(_key(erasure.id))
+        self._backend.delete(erasure_key(erasure.id))
 
 
-def _key(identifier: str) -> str:
-    return f"{_FOLDER}{identifier}{_SUFFIX}"
+def erasure_key(identifier: str) -> str:
+    """Where a request lies."""
+    return f"{ERASURES}{identifier}{_SUFFIX}"

@@ -13,6 +13,8 @@ StoreError
 ├── FencedOut            a newer learner holds the log; this one stops
 ├── InvalidDraft         a draft contradicts the history it is appended to
 ├── BodyMismatch         a batch id used again with another body
+├── InvalidArchive       a file that is not, wholly and safely, an archive of a store
+├── NotEmpty             an import needs a place without a store
 ├── InvalidTensor        a tensor that is not finite, not allowed or not what its header says
 └── Corrupt              stored bytes are not what was written
     ├── CorruptBlob
@@ -74,6 +76,14 @@ class InvalidDraft(StoreError, ValueError):
 
 class BodyMismatch(StoreError):
     """The same batch id with another body."""
+
+
+class InvalidArchive(StoreError):
+    """A file that is not, wholly and safely, an archive of a store."""
+
+
+class NotEmpty(StoreError):
+    """A place for a new store that holds something already."""
 
 
 class InvalidTensor(StoreError, ValueError):

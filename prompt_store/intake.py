@@ -18,8 +18,8 @@ from prompt_store.errors import AlreadyExists, BodyMismatch, NotFound
 from prompt_store.fields import BATCH_ID
 from prompt_store.records import decode, encode
 
-_PENDING = "intake/pending/"
-_SETTLED = "intake/settled/"
+PENDING = "intake/pending/"
+SETTLED = "intake/settled/"
 _SUFFIX = ".json"
 _FILE = re.compile(BATCH_ID.removeprefix("^").removesuffix("$") + re.escape(_SUFFIX))
 _ID = re.compile(BATCH_ID)
@@ -42,7 +42,7 @@ class Intake:
         """
         while (settled := self._read_settled(batch.id)) is None:
             try:
-                self._backend.create(_pending(batch.id), encode(batch))
+                self._backend.create(pending_key(batch.id), encode(batch))
             except AlreadyExists:
                 known = self._find_pending(batch.id)
                 if known is None:
@@ -53,14 +53,19 @@ class Intake:
 
     def pending(self) -> list[str]:
         """Return the ids that are accepted and not settled, sorted; one `exists` for each."""
-        names = (key.removeprefix(_PENDING) for key in self._backend.list_after(_PENDING))
+        names = (key.removeprefix(PENDING) for key in self._backend.list_after(PENDING))
         ids = [name.removesuffix(_SUFFIX) for name in names if _FILE.fullmatch(name)]
         return [batch for batch in ids if self._is_open(batch)]
+
+    def knows(self, batch_id: str) -> bool:
+        """Whether a batch was ever accepted."""
+        # In this order: `settle` creates the second before it deletes the first.
+        return any(self._backend.exists(key(batch_id)) for key in (pending_key, settled_key))
 
     def read(self, batch_id: str) -> Batch:
         """Return a pending batch. Raises NotFound, also for a settled one."""
         batch = self._find_pending(batch_id)
-        if batch is None or self._backend.exists(_settled(batch_id)):
+        if batch is None or self._backend.exists(settled_key(batch_id)):
             raise NotFound(f"Batch {batch_id} is not pending; if settled, its version holds it")
         return batch
 
@@ -72,13 +77,13 @@ class Intake:
         """
         batch = self._find_pending(outcome.batch)
         if batch is None:
-            if self._backend.exists(_settled(outcome.batch)):
+            if self._backend.exists(settled_key(outcome.batch)):
                 return
             raise NotFound(f"Batch {outcome.batch} was never accepted")
         settled = Settled(**dict(outcome), body_digest=batch.body_digest)
         with suppress(AlreadyExists):
-            self._backend.create(_settled(outcome.batch), encode(settled))
-        self._backend.delete(_pending(outcome.batch))
+            self._backend.create(settled_key(outcome.batch), encode(settled))
+        self._backend.delete(pending_key(outcome.batch))
 
     def outcome(self, batch_id: str) -> Outcome | None:
         """Return how a batch ended; None while it has not, or never was."""
@@ -87,43 +92,43 @@ class Intake:
 
     def settled_among(self, batches: Iterable[str]) -> tuple[str, ...]:
         """Return those of `batches` that are settled, in their order; one `exists` for each."""
-        return tuple(batch for batch in batches if self._backend.exists(_settled(batch)))
+        return tuple(batch for batch in batches if self._backend.exists(settled_key(batch)))
 
     def _stays(self, batch: Batch) -> bool:
         """Whether the pending record just created counts: a racing `settle` may have come first."""
         settled = self._read_settled(batch.id)
         if settled is None:
             return True
-        self._backend.delete(_pending(batch.id))
+        self._backend.delete(pending_key(batch.id))
         return _repeats(batch, settled.body_digest)
 
     def _is_open(self, batch_id: str) -> bool:
-        if not self._backend.exists(_settled(batch_id)):
+        if not self._backend.exists(settled_key(batch_id)):
             return True
-        self._backend.delete(_pending(batch_id))  # who settled it died before this step
+        self._backend.delete(pending_key(batch_id))  # who settled it died before this step
         return False
 
     def _find_pending(self, batch_id: str) -> Batch | None:
         try:
-            key = _pending(batch_id)
+            key = pending_key(batch_id)
             return decode(Batch, self._backend.read(key), key)
         except NotFound:
             return None
 
     def _read_settled(self, batch_id: str) -> Settled | None:
         try:
-            key = _settled(batch_id)
+            key = settled_key(batch_id)
             return decode(Settled, self._backend.read(key), key)
         except NotFound:
             return None
 
 
-def _pending(batch_id: str) -> str:
-    return f"{_PENDING}{_checked(batch_id)}{_SUFFIX}"
+def pending_key(batch_id: str) -> str:
+    return f"{PENDING}{_checked(batch_id)}{_SUFFIX}"
 
 
-def _settled(batch_id: str) -> str:
-    return f"{_SETTLED}{_checked(batch_id)}{_SUFFIX}"
+def settled_key(batch_id: str) -> str:
+    return f"{SETTLED}{_checked(batch_id)}{_SUFFIX}"
 
 
 def _checked(batch_id: str) -> str:

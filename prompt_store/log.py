@@ -28,6 +28,9 @@ from prompt_store.milestones import Milestones
 from prompt_store.records import decode, encode
 from prompt_store.timeline import Timeline, fold
 
+LOG = "log/"
+CHECKPOINTS = "checkpoints/"
+FLOORS = "floors/"
 CHECKPOINT_EVERY = 32  # manifests; bounds what opening reads
 CACHED_MANIFESTS = 64
 STALE_AFTER = 60.0  # seconds without a look at the log, after which it may have moved past us
@@ -40,8 +43,8 @@ class Log:
     def __init__(self, backend: Backend, *, clock: Callable[[], float] = time.time) -> None:
         self._backend = backend
         self._clock = clock
-        self._checkpoints = Milestones(backend, "checkpoints", Timeline)
-        self._floors = Milestones(backend, "floors", Floor)
+        self._checkpoints = Milestones(backend, CHECKPOINTS, Timeline)
+        self._floors = Milestones(backend, FLOORS, Floor)
         self._lock = RLock()
         self._known = Timeline()
         self._looked_at = float("-inf")
@@ -77,8 +80,26 @@ class Log:
         """Return up to `limit` kept manifests, newest first, below `before`; reads no others."""
         head = self.timeline().head
         top = head if before is None else min(head, before - 1)
-        found = (self._find(number) for number in self._kept_from(top))
-        return list(islice((manifest for manifest in found if manifest is not None), limit))
+        return list(islice(self.kept(top), limit))
+
+    def kept(self, top: int) -> Iterator[Manifest]:
+        """Yield the kept manifests at or below `top`, newest first."""
+        found = (self._find(number) for number in self.numbers_from(top))
+        return (manifest for manifest in found if manifest is not None)
+
+    def numbers_from(self, top: int) -> Iterator[int]:
+        """Yield the numbers at or below `top` that may be there, descending."""
+        floor = self._floors.newest()
+        bottom, kept = (floor.top, floor.kept) if floor else (0, ())
+        yield from range(top, bottom, -1)
+        yield from (number for number in reversed(kept) if number <= top)
+
+    def is_past(self, version: int) -> bool:
+        """Whether the log has no place for this number any more, by the newest floor."""
+        if self._floors.newest_number() < version:
+            return False
+        floor = self._floors.newest()
+        return floor is not None and floor.has_retired(version)
 
     def append(self, draft: Draft, *, after: int) -> Manifest:
         """Commit `draft` as number `after + 1`.
@@ -95,7 +116,7 @@ class Log:
             if self._known.head != after:
                 self.timeline()
             self._check_turn(draft, after)
-            _check_draft(draft, self._known)
+            check_draft(draft, self._known)
             manifest = self._numbered(draft, after + 1)
             if not self._commit(manifest):
                 self.timeline()
@@ -115,14 +136,14 @@ class Log:
         timeline = self.timeline()
         self._check_floor(top)
         needed = {timeline.live, timeline.lineage, *timeline.undecided.values(), *keep}
-        kept = [number for number in self._kept_from(top) if number in needed]
+        kept = [number for number in self.numbers_from(top) if number in needed]
         floor = Floor(top=top, kept=tuple(sorted(kept)))
         self._floors.add(floor)  # first, so that nobody takes a deleted number for a free one
         floor = self._floors.newest() or floor  # another's, where it came first, is what holds
-        for key in self._backend.list_after("log/"):
-            if key > _key(top):
+        for key in self._backend.list_after(LOG):
+            if key > log_key(top):
                 break
-            if floor.has_retired(_number(key)):
+            if floor.has_retired(log_number(key)):
                 self._backend.delete(key)
         return floor
 
@@ -154,7 +175,7 @@ class Log:
 
     def _commit(self, manifest: Manifest) -> bool:
         """Create the manifest's key; False where the number is another's, or past."""
-        key, data = _key(manifest.version), encode(manifest)
+        key, data = log_key(manifest.version), encode(manifest)
         try:
             self._backend.create(key, data)
         except AlreadyExists:
@@ -164,7 +185,7 @@ class Log:
         # differ from everybody else's. The floor was raised before the number was deleted, so it
         # shows now. (A checkpoint at or above our number would not prove this: others may have
         # appended and checkpointed since our create.)
-        if self._is_past(manifest.version):
+        if self.is_past(manifest.version):
             self._backend.delete(key)
             self._looked_at = float("-inf")
             return False
@@ -177,12 +198,6 @@ class Log:
         except NotFound:
             return False
 
-    def _is_past(self, version: int) -> bool:
-        if self._floors.newest_number() < version:
-            return False
-        floor = self._floors.newest()
-        return floor is not None and floor.has_retired(version)
-
     def _check_floor(self, top: int) -> None:
         checkpoints = self._checkpoints.numbers()
         if not checkpoints or top > checkpoints[0]:
@@ -193,13 +208,6 @@ class Log:
         if age < GRACE:
             raise ValueError(f"Manifest {top} is {age:.0f} s old; only after {GRACE:.0f} s")
 
-    def _kept_from(self, top: int) -> Iterator[int]:
-        """Yield the numbers at or below `top` that may be there, descending."""
-        floor = self._floors.newest()
-        bottom, kept = (floor.top, floor.kept) if floor else (0, ())
-        yield from range(top, bottom, -1)
-        yield from (number for number in reversed(kept) if number <= top)
-
     def _find(self, version: int) -> Manifest | None:
         try:
             return self._load(version)
@@ -209,7 +217,7 @@ class Log:
     def _read(self, version: int) -> Manifest:
         if version < 1:
             raise UnknownVersion(f"There is no version {version}: they count from 1")
-        key = _key(version)
+        key = log_key(version)
         try:
             manifest = decode(Manifest, self._backend.read(key), key)
         except NotFound:
@@ -221,15 +229,17 @@ class Log:
         return manifest
 
 
-def _key(version: int) -> str:
-    return f"log/{version:020d}.json"
+def log_key(version: int) -> str:
+    """Where a manifest lies."""
+    return f"{LOG}{version:020d}.json"
 
 
-def _number(key: str) -> int:
-    return int(key.removeprefix("log/").removesuffix(".json"))
+def log_number(key: str) -> int:
+    """The inverse of `log_key`. Raises ValueError for what is no manifest's key."""
+    return int(key.removeprefix(LOG).removesuffix(".json"))
 
 
-def _check_draft(draft: Draft, timeline: Timeline) -> None:
+def check_draft(draft: Draft, timeline: Timeline) -> None:
     """Refuse what would make the history contradict itself. Raises InvalidDraft."""
     epoch = timeline.epoch + (draft.kind is Kind.FENCE)
     if draft.epoch != epoch:

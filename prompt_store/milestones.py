@@ -39,7 +39,7 @@ class Milestones(Generic[MilestoneType]):
 
     def __init__(self, backend: Backend, folder: str, record_type: type[MilestoneType]) -> None:
         self._backend = backend
-        self._folder = folder + "/"
+        self._folder = folder
         self._type = record_type
 
     def numbers(self) -> list[int]:
@@ -61,29 +61,32 @@ class Milestones(Generic[MilestoneType]):
                 continue  # pruned since the listing: newer ones are there
         raise StoreError(f"{self._folder} changes faster than it can be read")
 
-    def add(self, milestone: MilestoneType) -> None:
-        """Store a record; where its number is taken, the record there says the same."""
-        try:
-            self._backend.create(self._key(milestone.number), encode(milestone))
-        except AlreadyExists:
-            return
-        for number in self.numbers()[:-KEPT]:
-            self._backend.delete(self._key(number))
-
-    def _newest_of(self, numbers: list[int]) -> MilestoneType | None:
-        for number in reversed(numbers):
-            try:
-                return self._read(number)
-            except (CorruptRecord, UnsupportedFormat) as error:
-                logger.warning("Passing over an unreadable record: %s", error)
-        return None
-
-    def _read(self, number: int) -> MilestoneType:
-        key = self._key(number)
+    def read(self, number: int) -> MilestoneType:
+        """Return one. Raises NotFound, CorruptRecord, UnsupportedFormat."""
+        key = milestone_key(self._folder, number)
         milestone = decode(self._type, self._backend.read(key), key)
         if milestone.number != number:
             raise CorruptRecord(f"{key} speaks of {milestone.number}: it was renamed or copied")
         return milestone
 
-    def _key(self, number: int) -> str:
-        return f"{self._folder}{number:020d}.json"
+    def add(self, milestone: MilestoneType) -> None:
+        """Store a record; where its number is taken, the record there says the same."""
+        try:
+            self._backend.create(milestone_key(self._folder, milestone.number), encode(milestone))
+        except AlreadyExists:
+            return
+        for number in self.numbers()[:-KEPT]:
+            self._backend.delete(milestone_key(self._folder, number))
+
+    def _newest_of(self, numbers: list[int]) -> MilestoneType | None:
+        for number in reversed(numbers):
+            try:
+                return self.read(number)
+            except (CorruptRecord, UnsupportedFormat) as error:
+                logger.warning("Passing over an unreadable record: %s", error)
+        return None
+
+
+def milestone_key(folder: str, number: int) -> str:
+    """Where the record that stands at `number` lies."""
+    return f"{folder}{number:020d}.json"

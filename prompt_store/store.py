@@ -9,25 +9,27 @@ from pathlib import Path
 from typing import ClassVar
 
 from prompt_store.backends import Backend, open_backend
-from prompt_store.blobs import Blobs
+from prompt_store.blobs import BLOBS, Blobs
 from prompt_store.checks import race
-from prompt_store.erasures import Erasures
+from prompt_store.erasures import ERASURES, Erasures
 from prompt_store.errors import (
     AlreadyExists,
     Conflict,
+    CorruptRecord,
     InvalidDraft,
     NotFound,
     UnknownVersion,
     UnsafeBackend,
 )
 from prompt_store.fields import Moment
-from prompt_store.intake import Intake
-from prompt_store.log import Log
+from prompt_store.intake import PENDING, SETTLED, Intake
+from prompt_store.log import CHECKPOINTS, FLOORS, LOG, Log
 from prompt_store.manifest import Draft, Kind, Manifest
 from prompt_store.records import Record, decode, encode
 from prompt_store.timeline import Timeline
 
 FORMAT_KEY = "format.json"
+FOLDERS = (LOG, BLOBS, CHECKPOINTS, FLOORS, PENDING, SETTLED, ERASURES)
 PROBING_THREADS = 4
 CONTENT = frozenset({"backbone", "method", "labels", "tasks", "blobs", "int8"})  # what it serves
 
@@ -39,12 +41,17 @@ class StoreFormat(Record):
 
     created_at: Moment
 
+    @classmethod
+    def read(cls, backend: Backend) -> "StoreFormat":
+        """Return a store's. Raises NotFound, UnsupportedFormat, CorruptRecord."""
+        return decode(cls, backend.read(FORMAT_KEY), FORMAT_KEY)
+
 
 class Store:
     """The facade. Every operation is safe for threads and processes."""
 
     def __init__(self, backend: Backend, *, clock: Callable[[], float] = time.time) -> None:
-        """Use `open`, or `on` for a backend of your own: they check what they open."""
+        """Use `open`, or `on` for a backend of your own: they check what they open, and make it."""
         self.backend = backend
         self.blobs = Blobs(backend)
         self.log = Log(backend, clock=clock)
@@ -69,6 +76,16 @@ class Store:
         probe_exclusive(backend)
         _settle_format(backend)
         return cls(backend, clock=clock)
+
+    @classmethod
+    def existing(cls, backend: Backend) -> "Store":
+        """Open the store in `backend` to read it; nothing is written.
+
+        Raises:
+            NotFound, UnsupportedFormat, CorruptRecord: it has no `format.json` that can be read.
+        """
+        StoreFormat.read(backend)
+        return cls(backend)
 
     def timeline(self) -> Timeline:
         """Catch up with the log (one read where nothing is new)."""
@@ -168,7 +185,18 @@ def probe_exclusive(backend: Backend) -> None:
 
 def _settle_format(backend: Backend) -> None:
     """Create `format.json`, or check the one that is there."""
-    with suppress(AlreadyExists):
-        if not backend.exists(FORMAT_KEY):
+    if not backend.exists(FORMAT_KEY):
+        _refuse_remains(backend)
+        with suppress(AlreadyExists):
             backend.create(FORMAT_KEY, encode(StoreFormat(created_at=datetime.now(UTC))))
-    decode(StoreFormat, backend.read(FORMAT_KEY), FORMAT_KEY)
+    StoreFormat.read(backend)
+
+
+def _refuse_remains(backend: Backend) -> None:
+    """A store's first key is `format.json`, an import's last: others without it are remains."""
+    remains = next((key for folder in FOLDERS for key in backend.list_after(folder)), None)
+    if remains is not None and not backend.exists(FORMAT_KEY):
+        raise CorruptRecord(
+            f"{backend!r} holds {remains} but no {FORMAT_KEY}: an import or a copy was broken off. "
+            "Empty it and begin again"
+        )

@@ -24,6 +24,11 @@ class Timeline(Milestone):
         """Where in the log this state stands."""
         return self.head
 
+    @property
+    def unsettled(self) -> frozenset[str]:
+        """The batches that a version has learnt and that are not noted as settled."""
+        return frozenset((*self.undecided, *self.decided))
+
     def learnt_by(self, batch: str) -> int | None:
         """Return the version that learnt, or else decided, an unsettled batch; None: still queued.
 

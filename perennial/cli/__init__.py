@@ -20,6 +20,10 @@ COMMANDS = {
     "versions": ("perennial.cli.versions:versions", "List versions, and which one is live."),
     "promote": ("perennial.cli.promote:promote", "Make a kept version live again."),
     "watch": ("perennial.cli.watch:watch", "Follow what the server does, live."),
+    "store": (
+        "perennial.cli.store:store",
+        "Check, count, export or import a store, without a server.",
+    ),
     "info": ("perennial.cli.info:info", "Say what the server is."),
 }
 PLUGINS = "perennial.commands"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence, Set
+from dataclasses import is_dataclass
 from typing import Any
 
 import click
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
@@ -43,6 +44,8 @@ def print_members(answer: BaseModel, without: Set[str] = frozenset()) -> None:
 def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
+    if is_dataclass(value):
+        return TypeAdapter(type(value)).dump_python(value, mode="json")
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
     return value

@@ -1,7 +1,10 @@
 """What must hold of a store whatever happened to its writers."""
 
-from prompt_store import Backend, Manifest, Store, Timeline, fold
-from prompt_store.milestones import Milestones
+from functools import reduce
+
+from prompt_store import Backend, Fault, Manifest, Store, Timeline, audit_store, fold
+from prompt_store.audit.batches import REPEATED
+from prompt_store.intake import SETTLED
 from prompt_store.records import decode
 
 
@@ -14,19 +17,20 @@ def history(backend: Backend) -> list[Manifest]:
 def assert_sound(backend: Backend) -> Store:
     """Open the store afresh and check its invariants; return it."""
     store = Store.on(backend)
+    assert [fault for fault in audit_store(backend, no_images).faults if not disagrees(fault)] == []
     manifests = history(backend)
-    assert [manifest.version for manifest in manifests] == list(range(1, len(manifests) + 1))
-    states = [Timeline()]
-    for manifest in manifests:
-        states.append(fold(states[-1], manifest))
-        assert all(store.blobs.get(digest) is not None for digest in manifest.blobs.values())
-    assert store.timeline() == states[-1]
-    checkpoints = Milestones(backend, "checkpoints", Timeline)
-    newest = checkpoints.newest()
-    assert newest is None or newest == states[newest.head]
-    learnt = [batch for manifest in manifests for batch in manifest.batches]
-    assert len(learnt) == len(set(learnt))
+    assert store.timeline() == reduce(fold, manifests, Timeline())
     for batch in store.intake.pending():
         assert store.intake.read(batch).id == batch
         assert store.intake.outcome(batch) is None
     return store
+
+
+def disagrees(fault: Fault) -> bool:
+    """Log and intake, of which some of these tests write one without the other."""
+    return fault.where.startswith(SETTLED) or fault.remedy == REPEATED
+
+
+def no_images(role: str, data: bytes) -> tuple[()]:
+    """What the blobs of these tests name: they are any bytes."""
+    return ()

@@ -13,6 +13,7 @@ from prompt_store import (
     Kind,
     Log,
     MemoryBackend,
+    Store,
     Timeline,
     UnknownVersion,
     UnsupportedFormat,
@@ -353,6 +354,7 @@ def test_a_writer_that_slept_does_not_resurrect_a_deleted_number(
 
 def test_a_writer_overtaken_by_a_checkpoint_keeps_its_commit(backend: MemoryBackend) -> None:
     """Others may append and checkpoint between our create and our look at the floor."""
+    Store.on(backend)
     bed = Sleeping(backend)
     slow, others = Log(bed), Log(backend)
     fill(slow, 5)

@@ -16,15 +16,21 @@ from prompt_store import (
     InvalidKey,
     InvalidUrl,
     Kind,
+    MemoryBackend,
+    NotEmpty,
+    Snapshot,
     Store,
     Unavailable,
+    audit_store,
     batch_id,
     open_backend,
+    restore,
 )
 from prompt_store.checks import BACKEND_CHECKS, Check, check_create_is_exclusive, run_check
 from tests.prompt_store import bucket_servers
 from tests.prompt_store.bucket_servers import AZURITE, BUCKET, BUSY, DEAF
 from tests.prompt_store.drafts import append, batch, published
+from tests.prompt_store.keeping import content_of, references, stocked
 from tests.prompt_store.soundness import assert_sound, history
 from tests.prompt_store.writers import append_entries
 
@@ -75,6 +81,16 @@ def test_a_store_lives_in_a_bucket(url: str) -> None:
     assert again.blobs.get(again.manifest(version).blobs["head"]) == b"head"
     assert again.intake.settled_among([given.id]) == (given.id,)
     assert list(again.backend.list_after("probe/")) == []
+
+
+def test_a_store_moves_into_a_bucket_and_back(url: str) -> None:
+    here, there, back = stocked(), open_backend(url), MemoryBackend()
+    restore(Snapshot(here, references).entries(), there)
+    assert audit_store(there, references).faults == ()
+    restore(Snapshot(Store.existing(there), references).entries(), back)
+    assert content_of(back) == content_of(there)
+    with pytest.raises(NotEmpty):
+        restore(Snapshot(here, references).entries(), there)
 
 
 def test_stores_in_one_bucket_do_not_meet(url: str) -> None:

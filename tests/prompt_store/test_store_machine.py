@@ -15,10 +15,14 @@ from prompt_store import (
     Kind,
     MemoryBackend,
     NotFound,
+    Snapshot,
     Store,
+    audit_store,
     batch_id,
+    restore,
 )
 from tests.prompt_store.drafts import Clock, batch, draft, published
+from tests.prompt_store.soundness import disagrees, history, no_images
 
 BATCHES = [batch_id(f"batch {number}") for number in range(8)]
 LEARNER_KINDS = [Kind.REFRESH, Kind.TRAIN, Kind.CANDIDATE, Kind.FORGET]
@@ -128,6 +132,15 @@ class StoreMachine(RuleBasedStateMachine):
         version = len(self.log) + 1
         intake.settle(published(identifier, version))
         self.outcomes.setdefault(identifier, version)
+
+    def teardown(self) -> None:
+        """It is sound, and so is its copy, which has the same history."""
+        copy, store = MemoryBackend(), Store.existing(self.backend)
+        restore(Snapshot(store, no_images).entries(), copy)
+        for place in (self.backend, copy):
+            assert all(disagrees(fault) for fault in audit_store(place, no_images).faults)
+        assert history(copy) == history(self.backend)
+        assert Store.existing(copy).timeline() == store.timeline()
 
     @invariant()
     def the_timeline_is_the_models(self) -> None:

@@ -1,0 +1,124 @@
+"""What a store holds, counted."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+
+from prompt_store.batch import Batch, Settled
+from prompt_store.errors import Corrupt, NotFound, StoreError
+from prompt_store.intake import PENDING, SETTLED
+from prompt_store.manifest import Kind, Manifest
+from prompt_store.records import RecordType, decode
+from prompt_store.references import (
+    Mention,
+    Progress,
+    References,
+    follow,
+    named_by_batch,
+    named_by_manifest,
+    no_progress,
+)
+from prompt_store.store import Store
+
+
+@dataclass(frozen=True)
+class Size:
+    """So many blobs of so many bytes."""
+
+    blobs: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Census:
+    """What a store holds.
+
+    versions: kept ones, fences aside; oldest, newest: when the first and last of them were made;
+    tasks, classes: of the live one; learnt: batches whose prompts are decided; blobs: by kind;
+    orphans: blobs that nothing names
+    """
+
+    versions: int
+    live: int | None
+    oldest: datetime | None
+    newest: datetime | None
+    tasks: int
+    classes: int
+    pending: int
+    learnt: int
+    failed: int
+    blobs: dict[str, Size]
+    orphans: Size
+
+
+def take_census(store: Store, references: References, progress: Progress = no_progress) -> Census:
+    """Count. Every blob is read, as a place tells no sizes; nothing is written.
+
+    Raises:
+        CorruptRecord, UnsupportedFormat: a record cannot be read. A blob that cannot is left out.
+    """
+    listed = store.blobs.digests()
+    pending = _records(store, PENDING, Batch)
+    settled = _records(store, SETTLED, Settled)
+    timeline = store.timeline()
+    mentions: dict[str, Mention] = {}
+    for batch in pending:
+        mentions |= named_by_batch(batch)
+    made: list[datetime] = []
+    for manifest in store.log.kept(timeline.head):
+        mentions = named_by_manifest(manifest) | mentions
+        if manifest.kind is not Kind.FENCE:
+            made.append(manifest.created_at)
+    live = None if timeline.live is None else store.manifest(timeline.live)
+    blobs, named = _sizes(store, mentions, references, progress)
+    outcomes = Counter(outcome.status for outcome in settled)
+    return Census(
+        versions=len(made),
+        live=timeline.live,
+        oldest=min(made, default=None),
+        newest=max(made, default=None),
+        tasks=len(_tasks(live)),
+        classes=0 if live is None else len(live.labels),
+        pending=len({batch.id for batch in pending} - {outcome.batch for outcome in settled}),
+        learnt=outcomes["published"],
+        failed=outcomes["failed"],
+        blobs=blobs,
+        orphans=_size_of(store, set(listed) - named),
+    )
+
+
+def _records(store: Store, folder: str, record_type: type[RecordType]) -> list[RecordType]:
+    found = []
+    for key in store.backend.list_after(folder):
+        try:
+            found.append(decode(record_type, store.backend.read(key), key))
+        except NotFound:
+            continue  # settled since the listing
+    return found
+
+
+def _tasks(live: Manifest | None) -> set[str]:
+    return set() if live is None else {name.partition("/")[0] for name in live.labels}
+
+
+def _sizes(
+    store: Store, mentions: dict[str, Mention], references: References, progress: Progress
+) -> tuple[dict[str, Size], set[str]]:
+    """Sizes by kind, and the digests of all blobs that are named."""
+    blobs, lengths, named = Counter[str](), Counter[str](), set()
+    for found in follow(store.blobs, mentions, references, progress):
+        named.add(found.digest)
+        if not isinstance(found.data, StoreError):
+            blobs[found.mention.kind] += 1
+            lengths[found.mention.kind] += len(found.data)
+    return {kind: Size(blobs[kind], lengths[kind]) for kind in sorted(blobs)}, named
+
+
+def _size_of(store: Store, digests: set[str]) -> Size:
+    lengths = []
+    for digest in digests:
+        try:
+            lengths.append(len(store.blobs.get(digest)))
+        except (NotFound, Corrupt):
+            continue
+    return Size(len(digests), sum(lengths))
