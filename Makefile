@@ -46,7 +46,7 @@ demo: $(STAMPS)/demo ## Teach a server handwritten digits, offline, and draw wha
 install: $(STAMPS)/development ## Install everything the tests need, without running them
 
 test: $(STAMPS)/development lint ## What CI checks: style, types, rooms, all tests, coverage
-	@$(BIN)/python -m pytest --quiet --cov --cov-report=term --cov-fail-under=$(MINIMUM_COVERAGE)
+	@$(BIN)/python -m pytest --quiet --durations=25 --cov --cov-report=term --cov-fail-under=$(MINIMUM_COVERAGE)
 
 fast: $(STAMPS)/development ## The tests that take seconds
 	@$(BIN)/python -m pytest --quiet -m "not slow and not ray and not gpu"
