@@ -95,8 +95,10 @@ def load(
             max_pixels=max_pixels,
             precision=precision,
         )
+    from backbones.sources import refuse_image_size
     from backbones.text.loading import load as load_text
 
+    refuse_image_size(name, image_size)
     return load_text(
         name,
         device=device,

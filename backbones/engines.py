@@ -6,7 +6,7 @@ import gc
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +16,7 @@ from backbones import gpu
 from backbones.contest import Chosen, fastest
 from backbones.errors import BackboneError, SourceError, UnsupportedModel
 from backbones.protocol import Backbone
-from backbones.sources import Source, find
+from backbones.sources import Source, find, refuse_image_size
 
 log = logging.getLogger(__name__)
 
@@ -145,6 +145,8 @@ def _onnx_else_torch(onnx: Callable[[], Backbone], torch: Callable[[], Backbone]
         return Chosen(torch(), f"for ONNX Runtime {', '.join(missing)} would have to be installed")
     try:
         return Chosen(onnx(), "the choice on a CPU")
+    except SourceError:
+        raise  # torch would not find it either
     except BackboneError as error:
         log.warning("serving with torch instead of ONNX Runtime: %s", error)
         return Chosen(torch(), f"ONNX Runtime cannot serve it: {error}")
@@ -187,6 +189,8 @@ def _onnx(
 
     options = {} if image_size is None else {"image_size": image_size}
     source = _source(name)
+    if source.reads_texts:
+        refuse_image_size(name, image_size)
     with _kept(name):
         folder = exported(source, options, cache or default_folder())
     return OnnxBackbone.load(folder, name, threads=threads, max_pixels=max_pixels, device="auto")
@@ -207,9 +211,10 @@ def _source(name: str) -> Source:
     """Where the files are. What has no other meaning is looked for among timm's on the Hub."""
     try:
         return find(name)
-    except SourceError:
+    except SourceError as error:
         if "/" in name:
             raise
-        with suppress(SourceError):
+        try:
             return find(f"timm/{name}")
-        raise
+        except SourceError as other:
+            raise SourceError(f"{error}; nor can it be had as a model of timm: {other}") from error

@@ -37,6 +37,12 @@ class Source:
     name: str
     folder: Path
 
+    @property
+    def reads_texts(self) -> bool:
+        """Whether this surely is a model of texts: it has a vocabulary."""
+        config = self.folder / "config.json"
+        return config.is_file() and b'"vocab_size"' in config.read_bytes()
+
     def weights(self) -> list[Path]:
         """The safetensors files, sorted. Raises SourceError where there are none."""
         files = sorted(self.folder.glob("model*.safetensors"))
@@ -45,6 +51,15 @@ class Source:
         raise SourceError(
             f"backbone {self.name!r}: no model*.safetensors in {self.folder}. Only safetensors are "
             "read; save the model again with save_pretrained(folder, safe_serialization=True)."
+        )
+
+
+def refuse_image_size(name: str, image_size: int | None) -> None:
+    """Of a model of texts nobody may ask for one. Raises SourceError."""
+    if image_size is not None:
+        raise SourceError(
+            f"backbone {name!r} reads texts, and image_size {image_size} is for images: leave it "
+            "out, or name a model that sees images"
         )
 
 

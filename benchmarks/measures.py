@@ -65,5 +65,6 @@ def spread(values: list[float]) -> tuple[float, float]:
 
 
 def middle(values: Sequence[float], digits: int = 2) -> str:
-    """Median ± sample standard deviation, for people."""
-    return f"{median(values):.{digits}f} ± {spread(list(values))[1]:.{digits}f}"
+    """Median ± sample standard deviation, for people; a single value alone."""
+    shown = f"{median(values):.{digits}f}"
+    return shown if len(values) < 2 else f"{shown} ± {spread(list(values))[1]:.{digits}f}"

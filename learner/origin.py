@@ -9,7 +9,9 @@ from prompt_store import Manifest
 def check_backbone(live: Manifest, fingerprint: str) -> None:
     """Raises ForeignStore unless `live` was learnt with the backbone of this fingerprint."""
     if live.backbone != fingerprint:
+        learnt_with = (live.backbone or "none")[:12]
         raise ForeignStore(
-            f"version {live.version} was learnt with backbone {live.backbone}, this one is "
-            f"{fingerprint}: start with that one, or on another store"
+            f"version {live.version} of this store was learnt with another backbone (fingerprint "
+            f"{learnt_with}…) than the one that is named now ({fingerprint[:12]}…): start with "
+            "that one, or on another store"
         )

@@ -289,7 +289,8 @@ def no_classes(pending: int = 0) -> Problem:
         batches = "1 batch is" if pending == 1 else f"{pending} batches are"
         return Problem(
             "no-classes",
-            f"this server knows no classes yet; {batches} being learnt, ask again in a second",
+            f"this server knows no classes yet; {batches} being learnt. Ask again in a second, or "
+            "in some ten where the server has just started: its learner is loading",
             retry_after=1,
         )
     return Problem(

@@ -159,8 +159,8 @@ class Settings(BaseSettings):
     precision: Precision = Field(
         "fp32",
         description="what replicas compute in; bf16 (torch): everything, features differ by about "
-        "1e-2; int8 (ONNX Runtime on a CPU): versions that the learner found as good in it, and "
-        "all others in fp32",
+        "1e-2; int8 (ONNX Runtime on a CPU): versions that the learner found as good in it (by "
+        "200 kept examples at least), and all others in fp32",
     )
     engine: Literal["local", "ray"] = Field(
         "local", description="local: one process and a learner beside it; ray: Ray Serve"

@@ -39,7 +39,7 @@ def _throughput(result: LoadResult) -> str:
         )
     failed = sum(one.failed for one in result.rounds)
     table = markdown_table(("", "texts/s", "of bare", "CPU ms a text"), lines)
-    return f"{table}\n\n{len(result.rounds)} rounds, {failed} requests failed or were refused."
+    return f"{table}\n\nRounds: {len(result.rounds)}; {failed} requests failed or were refused."
 
 
 def _latency(result: LoadResult) -> str:

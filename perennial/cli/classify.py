@@ -16,13 +16,13 @@ from perennial.cli.image_files import (
     ImageFileError,
     check_image,
 )
-from perennial.cli.output import print_json, print_table
+from perennial.cli.output import GrowingTable, print_json
 from perennial.client import StreamResult
 from perennial.client.calls import Input
 from perennial.client.parts import in_parts
 
 ROWS = 32
-"""Inputs of one table."""
+"""Inputs that are printed together."""
 _SHOWN = 60  # characters of an input in the table
 
 Named = tuple[str, Input]
@@ -56,7 +56,7 @@ def classify(
 
     A word that ends like the name of an image (.jpg, .jpeg, .png, .webp) is one. Files may be of
     any size: they are read while they are sent. An input that the server refuses is named, and the
-    others are classified. With --json, one object per input.
+    others are classified. With --json, one object per input: for files that programs read on.
     """
     names, inputs = tee(chain([_argument(one) for one in given], _from_files(files)))
     with connection.client() as client:
@@ -64,13 +64,14 @@ def classify(
             (one for _, one in inputs), task, top_k, version, min_version
         )
         answered = zip((name for name, _ in names), results, strict=True)
-        refused = [_show(connection, part) for part in in_parts(answered, ROWS)]
-    if not refused:
+        shown = _Shown(connection.json)
+        for part in in_parts(answered, ROWS):
+            shown.add(part)
+    if not shown.inputs:
         raise click.UsageError(
             "Nothing to classify: give a TEXT, an IMAGE, or a --file with texts in it."
         )
-    if any(refused):
-        raise click.ClickException(f"{sum(refused)} inputs could not be classified.")
+    shown.close()
 
 
 def _argument(given: str) -> Named:
@@ -133,21 +134,37 @@ def _from_rows(file: Path) -> Iterator[Named]:
         raise click.UsageError(str(error)) from error
 
 
-def _show(connection: Connection, part: Sequence[Answered]) -> int:
-    """Prints the answers, and returns how many inputs were refused."""
-    refused = [(name, one.error) for name, one in part if one.error is not None]
-    if connection.json:
-        for _, one in part:
-            print_json(one)
-        return len(refused)
-    rows = [row for name, one in part for row in _rows(name, one)]
-    if len(refused) < len(part):
-        print_table(("input", "class", "score", "novelty"), rows)
-        versions = {one.version: None for _, one in part if one.version is not None}
-        click.echo(f"version {', '.join(map(str, versions))}", err=True)
-    for name, error in refused:
-        click.echo(f"{_short(name)}: {error.detail or error.title}", err=True)
-    return len(refused)
+class _Shown:
+    """Answers printed as they come: one table, or an object a line; what was refused to stderr."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._json = as_json
+        self._table = GrowingTable(("input", "class", "score", "novelty"))
+        self._versions: dict[int, None] = {}
+        self._refused = 0
+        self.inputs = 0
+
+    def add(self, part: Sequence[Answered]) -> None:
+        """Print these."""
+        refused = [(name, one.error) for name, one in part if one.error is not None]
+        self.inputs += len(part)
+        self._refused += len(refused)
+        if self._json:
+            for _, one in part:
+                print_json(one)
+            return
+        self._versions |= {one.version: None for _, one in part if one.version is not None}
+        if len(refused) < len(part):
+            self._table.add(row for name, one in part for row in _rows(name, one))
+        for name, error in refused:
+            click.echo(f"{_short(name)}: {error.detail or error.title}", err=True)
+
+    def close(self) -> None:
+        """Say which versions answered. Raises ClickException where an input was refused."""
+        if self._versions:
+            click.echo(f"version {', '.join(map(str, self._versions))}", err=True)
+        if self._refused:
+            raise click.ClickException(f"{self._refused} inputs could not be classified.")
 
 
 def _rows(name: str, one: StreamResult) -> Iterator[tuple[object, ...]]:

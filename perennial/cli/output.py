@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import is_dataclass
 from typing import Any
 
 import click
 from pydantic import BaseModel, TypeAdapter
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
@@ -22,13 +24,37 @@ def print_json(value: Any) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table; None shows as a dash. In a pipe, columns are as wide as they need."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
+    GrowingTable(columns).add(rows)
+
+
+class GrowingTable:
+    """A table that is printed as its rows come, under one heading; columns never get narrower."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = columns
+        self._widths = [0] * len(columns)
+        self._begun = False
+
+    def add(self, rows: Iterable[Sequence[object]]) -> None:
+        """Print rows, below those printed before."""
+        cells = [[_cell(value) for value in row] for row in rows]
+        table = Table(box=None, header_style="bold", pad_edge=False, show_header=not self._begun)
+        for place, column in enumerate(self._columns):
+            widest = max((cell_len(row[place]) for row in cells), default=0)
+            self._widths[place] = max(self._widths[place], widest)
+            table.add_column(column, overflow="fold", min_width=self._widths[place])
+        for row in cells:
+            table.add_row(*row)
+        _console().print(table)
+        self._begun = True
+
+
+def _console() -> Console:
+    """Standard output; in a pipe no line is cut or folded, unless COLUMNS says how wide it is."""
     out = Console(markup=False, highlight=False)
-    out.print(table, width=None if out.is_terminal else _PIPE_WIDTH, crop=out.is_terminal)
+    if out.is_terminal or "COLUMNS" in os.environ:
+        return out
+    return Console(markup=False, highlight=False, width=_PIPE_WIDTH)
 
 
 def print_members(answer: BaseModel, without: Set[str] = frozenset()) -> None:

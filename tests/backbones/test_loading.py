@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import torch
 
-from backbones import Input, InvalidInput, SourceError, UnsupportedModel
+import backbones
+from backbones import Input, InvalidInput, SourceError, UnsupportedModel, load_to_serve
 from backbones.passes.context import KEYWORD
 from backbones.passes.options import trains_in_half
 from backbones.sources import PACKAGED
@@ -198,6 +199,14 @@ def test_missing_weights_are_refused(folders: dict[str, Path], tmp_path: Path) -
     (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 5}))
     with pytest.raises(SourceError, match=r"lack the weights .*layer\.4"):
         load(str(folder))
+
+
+def test_an_image_size_is_refused_for_texts(folders: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="reads texts, and image_size 160 is for images"):
+        backbones.load(str(folders["bert"]), image_size=160)
+    with pytest.raises(SourceError, match="reads texts"):
+        load_to_serve(str(folders["bert"]), runtime="onnx", image_size=160, cache=tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

@@ -179,10 +179,16 @@ def test_classify_reads_files_and_prints_json(
     assert [json.loads(line)["version"] for line in result.stdout.splitlines()] == [3] * 4
 
 
-def test_classify_prints_long_files_in_parts(run: Run, tmp_path: Path) -> None:
+def test_a_long_file_is_one_table(run: Run, examples: Path, tmp_path: Path) -> None:
     texts = tmp_path / "texts.txt"
-    texts.write_text("text\n" * 70)
-    assert run("classify", "--file", texts).stderr.splitlines() == ["version 7"] * 3
+    texts.write_text("a longer text\n" + "text\n" * 69)
+    run("learn", "mail", examples, "--wait", "none")
+    result = run("classify", "--file", texts, "--top-k", 1)
+    heading, *rows = result.stdout.splitlines()
+    assert heading.split() == ["input", "class", "score", "novelty"]
+    assert len(rows) == 70
+    assert len({row.index("mail/label") for row in rows}) == 1
+    assert result.stderr.splitlines() == ["version 7"]
     assert len(run("classify", "--file", texts, "--json").stdout.splitlines()) == 70
 
 
