@@ -93,9 +93,18 @@ class PackedTextReader(TextReader):
             name: np.concatenate([rows[index] for index in part])
             for name, rows in batch.fields.items()
         }
-        positions = self._first_position + places % kept.shape[1]
+        positions = self._positions(kept, fields["input_ids"])
         where = {"padded": padded, "places": places, "lengths": lengths}
         return {**fields, "position_ids": positions, **where}
+
+    def _positions(self, kept: NDArray[np.bool_], ids: IntArray) -> IntArray:
+        """(T,). RoBERTa counts no padding tokens, and a text may name some: each is at position
+        padding, as its id is; see transformers' `create_position_ids_from_input_ids`."""
+        padding = self._first_position - 1
+        counted = np.zeros(kept.shape, np.int64)
+        counted[kept] = ids != padding
+        positions: IntArray = padding + (counted.cumsum(axis=1) * counted)[kept]
+        return positions
 
     def save(self, folder: Path) -> dict[str, Any]:
         """The tokenizer as one file."""

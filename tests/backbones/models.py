@@ -144,10 +144,11 @@ def save(make: Callable[[], Any], folder: Path, **options: Any) -> Path:
 
 
 def word_tokenizer() -> Tokenizer:
-    """One token a word, <s> … </s> around a text, and between the two of a pair."""
+    """One token a word, <s> … </s> around a text, and between the two of a pair; <pad> is known."""
     vocabulary = {word: index for index, word in enumerate([*SPECIAL, *WORDS])}
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.add_special_tokens(["<pad>"])
     tokenizer.post_processor = TemplateProcessing(
         single="<s> $A </s>",
         pair="<s> $A </s> $B:1 </s>:1",

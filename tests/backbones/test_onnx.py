@@ -47,7 +47,7 @@ def test_a_text_backbone_computes_the_same(
     export(backbone, tmp_path)
     engine = OnnxBackbone.load(tmp_path, "exported", threads=1)
     check_backbone(engine, INPUTS)
-    check_same(backbone, engine, INPUTS)
+    check_same(backbone, engine, [*INPUTS, Input("red <pad> green"), Input("<pad>", "<pad> old")])
     batch = backbone.preprocess(INPUTS)
     fed = Exported.load(tmp_path).reader.fed(batch, np.arange(len(batch)))
     tokens = int(batch.lengths.sum()) if packed else len(batch) * int(batch.lengths.max())
