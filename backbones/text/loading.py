@@ -137,6 +137,12 @@ def _config(source: Source) -> Any:
             f"and decoder only {' and '.join(_T5)} are known, say google-t5/t5-small or "
             "google/flan-t5-base."
         )
+    positions = getattr(config, "position_embedding_type", None)
+    if "relative" in str(positions):
+        raise UnsupportedModel(
+            f"backbone {source.name!r} was trained with positions of type {positions!r}, which "
+            "transformers does not compute any more: it would leave them out without a word"
+        )
     if not getattr(architecture, "_supports_attention_backend", False):
         raise UnsupportedModel(
             f"backbone {source.name!r} is a {config.model_type!r} model, which does not take "

@@ -74,6 +74,17 @@ def test_an_unsupported_architecture_is_refused(name: str, tmp_path: Path) -> No
         load(str(save(UNSUPPORTED[name], tmp_path)), device="cpu")
 
 
+def test_positions_that_transformers_leaves_out_are_refused(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(folders["bert"], tmp_path / "relative")
+    config = json.loads((folder / "config.json").read_text())
+    config["position_embedding_type"] = "relative_key_query"
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UnsupportedModel, match="positions of type 'relative_key_query'"):
+        load(str(folder), device="cpu")
+
+
 def test_a_model_that_ignores_contexts_is_refused(folders: dict[str, Path]) -> None:
     backbone = load(str(folders["bert"]), device="cpu")
     probe(backbone)
