@@ -32,7 +32,7 @@ def register() -> None:
 def register_as(name: str, function: Callable[..., tuple[Tensor, Tensor | None]]) -> None:
     """Make `attn_implementation=name` known to transformers, with the masks of SDPA."""
     AttentionInterface.register(name, function)
-    AttentionMaskInterface.register(name, sdpa_mask)
+    AttentionMaskInterface.register(name, _mask)
 
 
 def prefix_attention(
@@ -63,6 +63,12 @@ def prefix_attention(
         query, key, value = (packing.apart(one) for one in (query, key, value))
         output = packing.together(attended(query, key, value, packing.mask, scale, context))
     return output.transpose(1, 2).contiguous(), None
+
+
+def _mask(**asked: Any) -> Tensor | None:
+    """SDPA's, but a causal one is never left to a flag: behind a prefix nobody would read it."""
+    mask: Tensor | None = sdpa_mask(**{**asked, "allow_is_causal_skip": False})
+    return mask
 
 
 def _additive(mask: Tensor | None, query: Tensor) -> Tensor | None:

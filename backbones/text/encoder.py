@@ -33,7 +33,8 @@ class TextEncoder:
     @property
     def packs(self) -> bool:
         """Whether texts may be packed (`Packing`): all but attention sees each token alone."""
-        return self.model.config.model_type in PACKED
+        config = self.model.config
+        return config.model_type in PACKED and not config.is_decoder
 
     def hidden(
         self, inputs: Mapping[str, Tensor], mask: Tensor, context: PassContext | None = None

@@ -64,6 +64,13 @@ def _bert() -> Any:
     return BertModel(BertConfig(**_SHAPE, max_position_embeddings=64))
 
 
+def causal_bert() -> Any:
+    """Sees of a text only what came before."""
+    from transformers import BertConfig, BertModel
+
+    return BertModel(BertConfig(**_SHAPE, max_position_embeddings=64, is_decoder=True))
+
+
 def _roberta() -> Any:
     from transformers import RobertaConfig, RobertaModel
 

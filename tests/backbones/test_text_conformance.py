@@ -10,7 +10,7 @@ import pytest
 from backbones import Bank, Input, Prefix, RoutingUnavailable, ShapeMismatch
 from backbones.checks import check_backbone, check_trainable, random_bank, random_prefix
 from backbones.text.backbone import TorchTextBackbone
-from tests.backbones.models import INPUTS, plain_features
+from tests.backbones.models import INPUTS, causal_bert, plain_features, save
 
 
 def test_conforms(backbone: TorchTextBackbone, folder: Path) -> None:
@@ -19,6 +19,14 @@ def test_conforms(backbone: TorchTextBackbone, folder: Path) -> None:
 
 def test_trains_what_it_serves(backbone: TorchTextBackbone) -> None:
     check_trainable(backbone, INPUTS)
+
+
+def test_a_causal_model_conforms_and_is_not_packed(tmp_path: Path) -> None:
+    from backbones.text.loading import load
+
+    causal = load(str(save(causal_bert, tmp_path)), device="cpu", precision="fp32")
+    check_backbone(causal, INPUTS)
+    assert not causal.encoder.packs
 
 
 def test_all_layers_can_be_prompted(folder: Path) -> None:
