@@ -23,10 +23,11 @@ from backbones import load
 from learner.events import Event
 from learner.matrix_threads import bound_blas
 from learner.worker import Worker
-from prompt_store import Store
+from prompt_store import Store, open_backend
 from serving.app import create_app
 from serving.auth import is_loopback
 from serving.cluster import cluster, wait_for_a_signal
+from serving.measured_backend import MeasuredBackend
 from serving.precision import load_engines, load_int8
 from serving.ray_metrics import RayMetrics
 from serving.service import Service
@@ -58,11 +59,12 @@ class Classifier:
         self._learner = learner
         engines = await asyncio.to_thread(load_engines, self._settings)
         self._broadcaster = Broadcaster()
+        metrics = RayMetrics()
         self._service = Service(
-            Store.open(self._settings.store),
+            Store.on(MeasuredBackend(open_backend(self._settings.store), metrics)),
             engines,
             self._settings,
-            RayMetrics(),
+            metrics,
             nudge=self._broadcaster.nudge,
             wake=self._wake,
             trusted_local=is_loopback(self._settings.host),
@@ -85,6 +87,7 @@ class Classifier:
             await asyncio.wait_for(self._service.watcher.until_ready(), READY_SECONDS)
         except TimeoutError as error:
             raise RuntimeError(self._service.watcher.trouble or "no version is loaded") from error
+        self._service.measure_pending()  # now and then, as a scrape does in the local engine
 
     def _wake(self) -> None:
         self._learner.wake.remote()
@@ -132,6 +135,7 @@ class Learner:
             self._worker.run()
         except BaseException as error:
             self._error = error
+            self._emit(Event(kind="failed", message=f"it has stopped: {error}"))
             raise
 
     def _emit(self, event: Event) -> None:

@@ -106,6 +106,7 @@ class LearnerProcess:
             code = self._run_once()
             if not self._stopping.wait(pause):  # a signal for both may end the child first
                 log.error("the learner ended with %s; restarting it", code)
+                self._observe(Event(kind="failed", message=f"its process ended with {code}"))
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _run_once(self) -> int | None:

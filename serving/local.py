@@ -12,10 +12,11 @@ import uvicorn
 from learner.events import Event
 from learner.matrix_threads import bound_blas
 from learner.origin import check_backbone
-from prompt_store import Store
+from prompt_store import Store, open_backend
 from serving.app import create_app
 from serving.http_server import HttpServer, listen
 from serving.learner_process import LearnerProcess
+from serving.measured_backend import MeasuredBackend
 from serving.metrics import PrometheusMetrics
 from serving.precision import load_engines
 from serving.service import Service
@@ -61,7 +62,8 @@ class LocalServer:
     def __init__(self, settings: Settings) -> None:
         """Raises BackboneError, StoreError, ForeignStore (it was learnt with another backbone)."""
         self.loop: asyncio.AbstractEventLoop | None = None
-        store = Store.open(settings.store)
+        metrics = PrometheusMetrics()
+        store = Store.on(MeasuredBackend(open_backend(settings.store), metrics))
         bound_blas(1)
         log.info("loading the backbone %s", settings.backbone)
         engines = load_engines(settings)
@@ -72,7 +74,7 @@ class LocalServer:
             store,
             engines,
             settings,
-            PrometheusMetrics(),
+            metrics,
             wake=lambda: self.learner.wake(),
         )
         self.learner = LearnerProcess(

@@ -1,7 +1,8 @@
 """What is measured, once, for whichever library exports it.
 
-`METRICS` is the table of names, with units. `prometheus-client` exports them in the local engine;
-another exporter implements the three methods of `Metrics` over the same table.
+`METRICS` is the table of names, with units; docs/metrics.md prints it. Names are only ever added.
+`prometheus-client` exports them in the local engine; another exporter implements the three methods
+of `Metrics` over the same table.
 """
 
 from __future__ import annotations
@@ -28,17 +29,22 @@ _SECONDS = (
     10.0,
     30.0,
 )  # seconds
+_LAGS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)  # seconds
 _SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One measured quantity. A counter is exported with `_total` added to its name."""
+    """One measured quantity. A counter is exported with `_total` added to its name.
+
+    shared: every replica measures the same thing, so that sums over replicas mean nothing.
+    """
 
     kind: Literal["counter", "gauge", "histogram"]
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
+    shared: bool = False
 
 
 METRICS: Mapping[str, Metric] = {
@@ -62,6 +68,7 @@ METRICS: Mapping[str, Metric] = {
         "gauge",
         "Of the task's newest batch: how what was live answered it just before it was learnt",
         ("task",),
+        shared=True,
     ),
     "perennial_batch_size": Metric("histogram", "Inputs in one forward pass", (), _SIZES),
     "perennial_encode_seconds": Metric("histogram", "Duration of one forward pass", (), _SECONDS),
@@ -74,8 +81,43 @@ METRICS: Mapping[str, Metric] = {
         "histogram", "Time to load, validate and warm a version before it serves", (), _SECONDS
     ),
     "perennial_swap_failures": Metric("counter", "Versions that could not be loaded"),
-    "perennial_pending_batches": Metric("gauge", "Accepted batches that are not settled"),
-    "perennial_learner_phase": Metric("gauge", "1 for the learner's present phase", ("phase",)),
+    "perennial_swap_lag_seconds": Metric(
+        "histogram",
+        "Time from the commit of a version to its being served here; not of the first one",
+        (),
+        _LAGS,
+    ),
+    "perennial_up_to_date_timestamp_seconds": Metric(
+        "gauge",
+        "Unix time at which the newest live version was last known to be served here; "
+        "`time()` minus it is the staleness",
+    ),
+    "perennial_store_errors": Metric(
+        "counter",
+        "Calls that the store's place failed, by operation (create, read, exists, list, delete)",
+        ("operation",),
+    ),
+    "perennial_pending_batches": Metric(
+        "gauge", "Accepted batches that are not settled", shared=True
+    ),
+    "perennial_learner_phase": Metric(
+        "gauge", "1 for the learner's present phase", ("phase",), shared=True
+    ),
+    "perennial_learner_seconds": Metric(
+        "counter", "Time the learner has spent in each phase but idle", ("phase",), shared=True
+    ),
+    "perennial_learner_failures": Metric(
+        "counter",
+        "Failures of learning: of a batch that is given up, or of the learner, which tries again",
+        ("of",),
+        shared=True,
+    ),
+    "perennial_gate_decisions": Metric(
+        "counter",
+        "Trained prompts by what became of them: accepted, refused, or failed in training",
+        ("outcome",),
+        shared=True,
+    ),
     "perennial_event_subscribers": Metric("gauge", "Open event streams"),
 }
 

@@ -19,6 +19,7 @@ from serving.events import EventBus
 from serving.feedback import Judged, Truth, check_truths, judge, lesson
 from serving.forward import ForwardPass, Work, check, no_classes
 from serving.history import History
+from serving.learner_meter import LearnerMeter
 from serving.learning import Learning
 from serving.limits import check_count, check_inputs
 from serving.live_accuracy import LiveAccuracy
@@ -36,7 +37,6 @@ from serving.swap import Watcher
 P = ParamSpec("P")
 T = TypeVar("T")
 
-PHASES = ("idle", "refreshing", "training", "evaluating", "publishing")
 _STORE_THREADS = 4  # for blocking reads and writes of the store
 _FORWARDED = ("progress", "failed", "idle")  # the learner's events that the log does not tell
 
@@ -103,6 +103,7 @@ class Service:
         )
         self.history = History(store, backbone.description.fingerprint)
         self.live_accuracy = LiveAccuracy(metrics)
+        self._learner_meter = LearnerMeter(metrics)
         self.stream_places = _stream_places(settings)
         self.streams = asyncio.Semaphore(self.stream_places)
 
@@ -134,6 +135,10 @@ class Service:
         context = copy_context()
         bound = partial(context.run, call, *args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(self._executor, bound)
+
+    def measure_pending(self) -> None:
+        """Counts the batches that wait, in a store thread; nobody waits for it."""
+        self._executor.submit(self.learning.pending)
 
     # Predicting
 
@@ -269,10 +274,7 @@ class Service:
             self.troubles["learner"] = f"the learner: {event.message}"
         elif event.version is not None:
             self.troubles.pop("learner", None)
-        if event.phase is not None or event.kind == "idle":
-            phase = event.phase or "idle"
-            for name in PHASES:
-                self.metrics.set("perennial_learner_phase", float(name == phase), phase=name)
+        self._learner_meter.observe(event)
         if event.kind in _FORWARDED:
             self.events.publish(event)
 

@@ -63,6 +63,7 @@ class Watcher:
     def start(self) -> None:
         """Starts watching on the running event loop."""
         self._metrics.set("perennial_ready", 0)
+        self._metrics.set("perennial_up_to_date_timestamp_seconds", time.time())
         self._task = asyncio.get_running_loop().create_task(self._run(), name="watcher")
 
     async def stop(self) -> None:
@@ -98,6 +99,7 @@ class Watcher:
 
     async def _look(self) -> None:
         """One look at the store. What goes wrong leaves the old snapshot in place."""
+        looked_at = time.time()
         try:
             await self._catch_up()
         except (StoreError, Unservable, OSError) as error:
@@ -112,6 +114,7 @@ class Watcher:
             self.trouble = f"{type(error).__name__} while loading the newest version"
             return
         self.trouble = None
+        self._metrics.set("perennial_up_to_date_timestamp_seconds", looked_at)
         if not self.ready:
             self.ready = True
             self._metrics.set("perennial_ready", 1)
@@ -131,6 +134,9 @@ class Watcher:
         snapshot = await loop.run_in_executor(self._executor, self._loader.load, version)
         self._snapshot = snapshot
         self._metrics.observe("perennial_swap_seconds", time.perf_counter() - started)
+        if self.ready:
+            lag = time.time() - snapshot.manifest.created_at.timestamp()
+            self._metrics.observe("perennial_swap_lag_seconds", max(0.0, lag))
         self._metrics.add("perennial_swaps")
         self._metrics.set("perennial_version", version)
         logger.info("swapped", extra={"fields": {"version": version}})
@@ -151,6 +157,9 @@ class Watcher:
             if one.rows:
                 accuracy = one.right / one.rows
                 self._metrics.set("perennial_prequential_accuracy", accuracy, task=task)
+        outcome = _gate_outcome(manifest)
+        if outcome is not None:
+            self._metrics.add("perennial_gate_decisions", outcome=outcome)
 
 
 def _event_of(manifest: Manifest) -> Event:
@@ -158,3 +167,14 @@ def _event_of(manifest: Manifest) -> Event:
     batches = tuple(dict.fromkeys((*manifest.batches, *manifest.decided)))
     prequential = manifest.prequential or None
     return Event(kind=kind, version=manifest.version, batches=batches, prequential=prequential)
+
+
+def _gate_outcome(manifest: Manifest) -> str | None:
+    """What became of a trained prompt; None where no version says so, or the next one will."""
+    gate = manifest.gate
+    if gate is None:
+        return None
+    if manifest.kind is Kind.CANDIDATE:
+        partly = gate.get("accepted") or gate.get("aggregate", "live") != "live"  # the rest follows
+        return None if partly else "refused"
+    return "accepted" if manifest.kind is Kind.TRAIN else "failed"

@@ -38,9 +38,9 @@ def _pods() -> list[dict[str, Any]]:
     return [group["template"]["spec"] for group in groups]
 
 
-@pytest.mark.parametrize("path", sorted(DEPLOY.iterdir()), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(DEPLOY.rglob("*.*")), ids=lambda path: path.name)
 def test_every_file_is_yaml_with_something_in_it(path: Path) -> None:
-    assert all(_documents(path.name))
+    assert all(_documents(str(path.relative_to(DEPLOY))))
 
 
 @pytest.mark.parametrize("config", [_serve_config(), _kubernetes_config()])
@@ -98,5 +98,11 @@ def test_prometheus_scrapes_the_server_that_compose_starts() -> None:
     (job,) = prometheus["scrape_configs"]
     host, port = job["static_configs"][0]["targets"][0].split(":")
     assert f"127.0.0.1:{port}:{port}" in compose["services"][host]["ports"]
-    mounted = compose["services"]["prometheus"]["volumes"][0].split(":")[0]
-    assert (DEPLOY / mounted).is_file()
+    (secret,) = compose["services"]["prometheus"]["secrets"]
+    assert job["authorization"] == {"credentials_file": f"/run/secrets/{secret}"}
+    assert secret in compose["secrets"]
+    volumes = dict(one.split(":")[:2] for one in compose["services"]["prometheus"]["volumes"])
+    assert volumes.pop("metrics")
+    for source, target in volumes.items():
+        assert (DEPLOY / source).is_file()
+        assert Path(target) == Path("/etc/prometheus", source)

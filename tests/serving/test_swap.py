@@ -19,6 +19,7 @@ from prompt_store import Kind, Store
 from tests.serving.bag_of_words import BagOfWords, HeldBagOfWords
 from tests.serving.conftest import Serve
 from tests.serving.publishing import BOTH, MAIL, commit, prefix_of, publish
+from tests.serving.running import Running
 from tests.serving.test_problems import check
 
 CLASSIFY = "/v1/classify"
@@ -271,6 +272,61 @@ def test_what_cannot_be_loaded_is_not_promoted(
     client = serve(store, backbone).client
     check(client.post(f"/v1/versions/{candidate}/promote"), "version-not-loadable")
     assert store.timeline().live == 1
+
+
+def test_how_late_a_version_came_is_measured_but_not_of_the_first(
+    store: Store, backbone: BagOfWords, serve: Serve
+) -> None:
+    publish(store, backbone, MAIL)
+    running = serve(store, backbone)
+    assert _measured(running, "perennial_swap_lag_seconds_count") == 0
+    running.reach(publish(store, backbone, BOTH).version)
+    assert _measured(running, "perennial_swap_lag_seconds_count") == 1
+
+
+def test_a_replica_is_stale_while_the_newest_version_cannot_be_loaded(
+    store: Store, backbone: BagOfWords, serve: Serve
+) -> None:
+    publish(store, backbone, MAIL)
+    running = serve(store, backbone)
+    wrong = content.write_head(store.blobs, content.DOMAIN_HEAD + ALL, _head_of_width(3))
+    commit(store, backbone, MAIL, wrong, kind=Kind.REFRESH)
+    failures, fresh = "perennial_swap_failures_total", "perennial_up_to_date_timestamp_seconds"
+    while not (before := _measured(running, failures)):
+        pass
+    known = _measured(running, fresh)
+    while _measured(running, failures) == before:
+        pass
+    assert _measured(running, fresh) == known
+    running.reach(publish(store, backbone, BOTH).version)
+    assert _measured(running, fresh) > known
+
+
+def test_what_became_of_trained_prompts_is_counted_once(
+    store: Store, backbone: BagOfWords, serve: Serve
+) -> None:
+    """A candidate of which a part is accepted comes with the version that serves this part."""
+    running = serve(store, backbone)
+    for kind, gate in [
+        (Kind.CANDIDATE, {"accepted": False, "aggregate": "live"}),
+        (Kind.CANDIDATE, {"accepted": False, "aggregate": "frozen"}),
+        (Kind.TRAIN, {"accepted": False, "aggregate": "frozen"}),
+        (Kind.REFRESH, {"accepted": False, "reason": "training failed"}),
+        (Kind.TRAIN, {"accepted": True, "aggregate": "candidate"}),
+    ]:
+        version = publish(store, backbone, MAIL, kind=kind, gate=gate).version
+    running.reach(version)
+    counted = [
+        _measured(running, f'perennial_gate_decisions_total{{outcome="{outcome}"}}')
+        for outcome in ("accepted", "refused", "failed")
+    ]
+    assert counted == [2, 1, 1]
+
+
+def _measured(running: Running, name: str) -> float:
+    lines = running.client.get("/metrics").text.splitlines()
+    (value,) = [line.removeprefix(name) for line in lines if line.startswith(f"{name} ")]
+    return float(value)
 
 
 def test_a_version_that_cannot_be_loaded_leaves_the_old_one_in_place(
