@@ -23,7 +23,7 @@ INSTALL_INPUTS := pyproject.toml constraints.txt
 # Two cores serve many processes in the tests: one thread each is fastest, and the same everywhere.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help run demo install test fast lint format clean distclean
+.PHONY: help run demo install test fast long lint format clean distclean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,10 +46,13 @@ demo: $(STAMPS)/demo ## Teach a server handwritten digits, offline, and draw wha
 install: $(STAMPS)/development ## Install everything the tests need, without running them
 
 test: $(STAMPS)/development lint ## What CI checks: style, types, rooms, all tests, coverage
-	@$(BIN)/python -m pytest --quiet --durations=25 --cov --cov-report=term --cov-fail-under=$(MINIMUM_COVERAGE)
+	@$(BIN)/python -m pytest --quiet --durations=25 -m "not long" --cov --cov-report=term --cov-fail-under=$(MINIMUM_COVERAGE)
 
 fast: $(STAMPS)/development ## The tests that take seconds
-	@$(BIN)/python -m pytest --quiet -m "not slow and not ray and not gpu"
+	@$(BIN)/python -m pytest --quiet -m "not slow and not long and not ray and not gpu"
+
+long: $(STAMPS)/development ## The tests of measuring commands that `make test` leaves out
+	@$(BIN)/python -m pytest --quiet -m long
 
 lint: $(STAMPS)/development ## Style, types, and who may import whom
 	@$(BIN)/ruff check --quiet .

@@ -42,14 +42,14 @@ def folder(tmp_path: Path) -> Path:
     return save(SUPPORTED["bert"], tmp_path / "bert")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_local_server_is_started_again_and_again(folder: Path, tmp_path: Path) -> None:
     arguments: list[object] = ["--engine", "local", "--runtime", "torch", "--backbone", folder]
     starts = started([*arguments, "--rounds", 2], tmp_path / "starts.json")
     assert {name: len(of) for name, of in starts.items()} == {"local, torch": 2}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.ray
 def test_an_empty_application_is_started_beside_ray(folder: Path, tmp_path: Path) -> None:
     arguments: list[object] = ["--engine", "ray", "--runtime", "torch", "--backbone", folder]

@@ -33,7 +33,7 @@ def test_a_random_vision_transformer_is_a_backbone(tmp_path: Path) -> None:
     assert (about.layers, about.width, about.max_length) == (12, 192, 197)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_engine_is_timed_and_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,7 +60,7 @@ def test_the_table_shows_promises_beside_medians() -> None:
     assert "| ray at rest, % of a core |  | 10.0 ± 1.2 |" in lines
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.ray
 def test_both_engines_are_loaded_in_turn(tmp_path: Path) -> None:
     folder = save(SUPPORTED["bert"], tmp_path / "bert")

@@ -147,7 +147,7 @@ def test_the_table_shows_medians_and_ratios_round_by_round() -> None:
     assert comparison.as_json()["ratios"]["litserve"] == [2, 3, 1]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", MODULES)
 def test_a_peer_is_loaded_in_turn_with_ours(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

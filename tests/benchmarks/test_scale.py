@@ -66,7 +66,7 @@ def test_a_version_weighs_what_its_tasks_do(tiny: TrainableBackbone) -> None:
     assert (four.bank - two.bank, four.heads) == (2 * (two.bank - one.bank), 2 * two.heads)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_versions_are_served_and_asked_in_turn(folder: Path, tmp_path: Path) -> None:
     out, picture = tmp_path / "scale.json", tmp_path / "scale.png"
     arguments = ["--tasks", 1, "--tasks", 3, "--classes", 2, "--backbone", folder]

@@ -40,7 +40,7 @@ def test_a_server_is_loaded_in_turn_with_the_bare_engine(tmp_path: Path) -> None
     assert all(0 < one["p50"] <= one["p99"] <= one["p999"] for one in content["rates"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_requests_arrive_alike_while_a_task_is_learnt(tmp_path: Path) -> None:
     folder = save(SUPPORTED["bert"], tmp_path / "bert")
     out = tmp_path / "learning.json"
