@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -33,6 +34,11 @@ class PassCost:
         Of packed texts the tokens themselves are left out: they cost the same in every pass.
         """
         return longest if self.pairs is None else longest * longest
+
+
+GPU_COST: Final = PassCost(budget=65536, overhead=4096)
+"""Of any engine on a GPU. Estimated: some hundred launches, in whose time it reads thousands of
+tokens."""
 
 
 def micro_batches(lengths: IntArray, cost: PassCost) -> list[IntArray]:

@@ -2,7 +2,13 @@
 
 from prompt_store.archive import read_archive, restore, write_archive
 from prompt_store.audit import Audit, Fault, audit_store
-from prompt_store.backends import Backend, LocalBackend, MemoryBackend, open_backend
+from prompt_store.backends import (
+    Backend,
+    LocalBackend,
+    MemoryBackend,
+    local_folder,
+    open_backend,
+)
 from prompt_store.batch import Batch, Example, Outcome
 from prompt_store.batch_ids import batch_id
 from prompt_store.blobs import Blobs, digest_of
@@ -96,6 +102,7 @@ __all__ = [
     "check_backend",
     "digest_of",
     "fold",
+    "local_folder",
     "open_backend",
     "read_archive",
     "restore",

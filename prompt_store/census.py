@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
+from prompt_store.backends.base import contents
 from prompt_store.batch import Batch, Settled
 from prompt_store.errors import Corrupt, NotFound, StoreError
 from prompt_store.intake import PENDING, SETTLED
@@ -88,13 +89,7 @@ def take_census(store: Store, references: References, progress: Progress = no_pr
 
 
 def _records(store: Store, folder: str, record_type: type[RecordType]) -> list[RecordType]:
-    found = []
-    for key in store.backend.list_after(folder):
-        try:
-            found.append(decode(record_type, store.backend.read(key), key))
-        except NotFound:
-            continue  # settled since the listing
-    return found
+    return [decode(record_type, data, key) for key, data in contents(store.backend, folder)]
 
 
 def _tasks(live: Manifest | None) -> set[str]:

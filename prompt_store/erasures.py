@@ -8,9 +8,9 @@ The log is the record of what was forgotten; a request is only a note to the lea
 import logging
 from datetime import UTC, datetime
 
-from prompt_store.backends.base import Backend
+from prompt_store.backends.base import Backend, contents
 from prompt_store.batch_ids import batch_id
-from prompt_store.errors import Corrupt, NotFound, UnsupportedFormat
+from prompt_store.errors import Corrupt, UnsupportedFormat
 from prompt_store.fields import BatchId, Count, Moment, Task
 from prompt_store.records import Record, decode, encode
 
@@ -44,11 +44,9 @@ class Erasures:
     def pending(self) -> list[Erasure]:
         """Return the requests not settled yet, oldest first."""
         found = []
-        for key in self._backend.list_after(ERASURES):
+        for key, data in contents(self._backend, ERASURES):
             try:
-                found.append(decode(Erasure, self._backend.read(key), key))
-            except NotFound:
-                continue  # settled since the listing
+                found.append(decode(Erasure, data, key))
             except (Corrupt, UnsupportedFormat) as error:
                 logger.warning("A request to forget cannot be read: %s", error)
         return found

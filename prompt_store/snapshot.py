@@ -7,7 +7,7 @@ So no batch is lost and none is learnt twice, whatever is committed meanwhile.
 
 from collections.abc import Iterator, Sequence
 
-from prompt_store.backends.base import Backend
+from prompt_store.backends.base import Backend, contents
 from prompt_store.batch import Batch, Settled
 from prompt_store.blobs import blob_key
 from prompt_store.erasures import ERASURES
@@ -62,20 +62,13 @@ class Snapshot:
         """
         format_record = self._backend.read(FORMAT_KEY)
         for folder in (*self._beside, ERASURES):
-            yield from self._folder(folder)
+            yield from contents(self._backend, folder)
         yield from self._intake()
         for manifest in self._store.log.kept(self._timeline.head):
             self._mentions = named_by_manifest(manifest) | self._mentions
         yield from self._blobs()
         yield from self._log()
         yield FORMAT_KEY, format_record
-
-    def _folder(self, folder: str) -> Iterator[Entry]:
-        for key in self._backend.list_after(folder):
-            try:
-                yield key, self._backend.read(key)
-            except NotFound:
-                continue  # gone since the listing
 
     def _intake(self) -> Iterator[Entry]:
         """Pass over the intake until it knows every batch that the log up to the head holds open.
@@ -93,7 +86,7 @@ class Snapshot:
                 return
 
     def _pending(self, seen: set[str]) -> Iterator[Entry]:
-        for key, data in self._folder(PENDING):
+        for key, data in contents(self._backend, PENDING):
             if key not in seen:
                 seen.add(key)
                 batch = decode(Batch, data, key)
@@ -103,7 +96,7 @@ class Snapshot:
 
     def _settled(self, seen: set[str]) -> Iterator[Entry]:
         """What came about above the head is left out: these batches are pending here."""
-        for key, data in self._folder(SETTLED):
+        for key, data in contents(self._backend, SETTLED):
             if key not in seen:
                 settled = decode(Settled, data, key)
                 later = settled.batch in self._timeline.undecided

@@ -16,7 +16,7 @@ from backbones.bank_cache import BankCache
 from backbones.errors import UnsupportedModel
 from backbones.inputs import Input, Preprocessed
 from backbones.layer_states import LayerStates
-from backbones.micro_batches import PassCost, micro_batches
+from backbones.micro_batches import GPU_COST, PassCost, micro_batches
 from backbones.onnx.exported import GRAPH, Exported
 from backbones.onnx.feed import BankFeed
 from backbones.onnx.int8 import quantised
@@ -30,8 +30,6 @@ longer a token; an empty pass would take as long as 12 tokens (docs/performance.
 PACKED_COST: Final = replace(PASS_COST, budget=512, pairs=330)
 """Where texts are packed, attention alone is padded. Passes of 250 to 1,000 tokens cost the same a
 token; the smaller ones leave less memory behind."""
-CUDA_COST: Final = PassCost(budget=65536, overhead=4096)
-"""Estimated, as the torch engine's: launches take the time of thousands of tokens."""
 
 
 class OnnxBackbone:
@@ -59,7 +57,7 @@ class OnnxBackbone:
         with _readable(graph.parent, self.description.name):
             self._session: Final = Session(graph, threads, device)
         on_a_cpu = PACKED_COST if exported.reader.packs else PASS_COST
-        self._cost: Final = on_a_cpu if self._session.device == "cpu" else CUDA_COST
+        self._cost: Final = on_a_cpu if self._session.device == "cpu" else GPU_COST
         kept = self._session.kept
         self._feeds: Final = BankCache(lambda bank: BankFeed(bank, self.description, kept))
         self._nothing: Final = Bank.stack([Prefix.empty(self.description)])

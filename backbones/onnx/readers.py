@@ -84,18 +84,13 @@ class PackedTextReader(TextReader):
     def fed(self, batch: Preprocessed, part: IntArray) -> dict[str, NDArray[Any]]:
         """input_ids, position_ids and perhaps token_type_ids, each (T,); padded, places, lengths:
         see `backbones.passes.packing.Packing`."""
-        lengths = batch.lengths[part]
-        kept = np.arange(int(lengths.max())) < lengths[:, None]
-        places = np.flatnonzero(kept)
-        padded = np.zeros(kept.shape, np.int64)
-        padded[kept] = np.arange(len(places))
-        fields = {
-            name: np.concatenate([rows[index] for index in part])
-            for name, rows in batch.fields.items()
+        fields, kept = self._tokens.packed(batch, part)
+        where = {
+            "padded": kept.cumsum().reshape(kept.shape) - 1,
+            "places": np.flatnonzero(kept),
+            "lengths": batch.lengths[part],
         }
-        positions = self._positions(kept, fields["input_ids"])
-        where = {"padded": padded, "places": places, "lengths": lengths}
-        return {**fields, "position_ids": positions, **where}
+        return {**fields, "position_ids": self._positions(kept, fields["input_ids"]), **where}
 
     def _positions(self, kept: NDArray[np.bool_], ids: IntArray) -> IntArray:
         """(T,). RoBERTa counts no padding tokens, and a text may name some: each is at position

@@ -20,7 +20,7 @@ from backbones.errors import ShapeMismatch, UnsupportedModel
 from backbones.inputs import Input, Preprocessed
 from backbones.layer_states import LayerStates
 from backbones.lower import LowerStates
-from backbones.micro_batches import PassCost, micro_batches
+from backbones.micro_batches import GPU_COST, PassCost, micro_batches
 from backbones.passes.choice import RowChoice
 from backbones.passes.context import LayerContext, LayerPooling, Observation, PassContext
 from backbones.passes.device_bank import DeviceBank, layer_contexts
@@ -37,8 +37,6 @@ E = TypeVar("E", bound=Encoder)
 _STORAGE: Final = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 CPU_COST: Final = PassCost(budget=4096, overhead=40)
 """Measured with MiniLM: an empty pass would take as long as 40 tokens (docs/performance.md)."""
-GPU_COST: Final = PassCost(budget=65536, overhead=4096)
-"""Estimated: some hundred launches, in whose time a GPU reads thousands of tokens."""
 
 
 class TorchBackbone(ABC, Generic[E]):

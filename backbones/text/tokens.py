@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from backbones.arrays import IntArray
@@ -37,14 +38,27 @@ class TextTokens:
             fields["token_type_ids"] = tuple(self._array(e.type_ids, 0) for e in encodings)
         return Preprocessed(fields, _lengths(encodings))
 
+    @staticmethod
+    def packed(
+        batch: Preprocessed, part: IntArray
+    ) -> tuple[dict[str, IntArray], NDArray[np.bool_]]:
+        """The fields (T,) of the examples `part` one behind another, and (B, S): where each token
+        stands if all are padded to the longest."""
+        lengths = batch.lengths[part]
+        kept = np.arange(int(lengths.max())) < lengths[:, None]
+        fields = {
+            name: np.concatenate([rows[index] for index in part])
+            for name, rows in batch.fields.items()
+        }
+        return fields, kept
+
     def padded(self, batch: Preprocessed, part: IntArray) -> dict[str, IntArray]:
         """The fields of the examples `part`, padded to the longest, and their mask: each (B, S)."""
-        lengths = batch.lengths[part]
-        mask = np.arange(int(lengths.max())) < lengths[:, None]
-        arrays = {"mask": mask.astype(np.int64)}
-        for name, rows in batch.fields.items():
-            arrays[name] = np.full(mask.shape, self.pad if name == "input_ids" else 0, np.int64)
-            arrays[name][mask] = np.concatenate([rows[index] for index in part])
+        fields, kept = self.packed(batch, part)
+        arrays = {"mask": kept.astype(np.int64)}
+        for name, tokens in fields.items():
+            arrays[name] = np.full(kept.shape, self.pad if name == "input_ids" else 0, np.int64)
+            arrays[name][kept] = tokens
         return arrays
 
     @staticmethod

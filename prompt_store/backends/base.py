@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Protocol
 
-from prompt_store.errors import InvalidKey
+from prompt_store.errors import InvalidKey, NotFound
 
 MAX_KEY_LENGTH = 512
 _SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}"
@@ -42,6 +42,16 @@ class Backend(Protocol):
     def delete(self, key: str) -> None:
         """Remove the key; an absent one is fine."""
         ...
+
+
+def contents(backend: Backend, prefix: str) -> Iterator[tuple[str, bytes]]:
+    """Yield keys and contents below a folder; what is gone since the listing is passed over."""
+    for key in backend.list_after(prefix):
+        try:
+            data = backend.read(key)
+        except NotFound:
+            continue
+        yield key, data
 
 
 def check_key(key: str) -> str:

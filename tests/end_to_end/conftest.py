@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from benchmarks.running_server import RunningServer, running_server
+from tests.backbones.models import SUPPORTED, save
 
 Start = Callable[..., AbstractContextManager[RunningServer]]
 
@@ -29,6 +30,16 @@ def start(tmp_path: Path) -> Start:
         return running_server(arguments, tmp_path / "server.log")
 
     return begin
+
+
+@pytest.fixture
+def small_bert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Flags of a server with a tiny BERT, whose store and exports are this test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "bert").mkdir()
+    backbone = save(SUPPORTED["bert"], tmp_path / "bert")
+    arguments = ["--backbone", backbone, "--store", tmp_path / "store"]
+    return [*map(str, arguments), "--learner-method", "frozen"]
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import pytest
 
 from benchmarks.running_server import running_server
 from perennial.client import Client
-from tests.backbones.models import SUPPORTED, save
 
 pytest.importorskip("onnxruntime", reason="two engines are needed")
 pytest.importorskip("onnxscript", reason="exporting needs onnx and onnxscript")
@@ -17,13 +16,9 @@ pytestmark = pytest.mark.slow
 
 
 def test_the_faster_engine_serves_and_info_says_what_was_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, small_bert: list[str]
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (tmp_path / "bert").mkdir()
-    flags = ["--backbone", str(save(SUPPORTED["bert"], tmp_path / "bert"))]
-    flags += ["--store", str(tmp_path / "store"), "--learner-method", "frozen"]
-    flags += ["--runtime", "fastest"]
+    flags = [*small_bert, "--runtime", "fastest"]
     log = tmp_path / "log"
     with running_server(flags, log) as server, Client(server.url) as client:
         info = client.info().model_dump()

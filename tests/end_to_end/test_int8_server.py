@@ -9,7 +9,6 @@ import pytest
 
 from benchmarks.running_server import running_server
 from perennial.client import Client
-from tests.backbones.models import SUPPORTED, save
 
 pytest.importorskip("onnxruntime", reason="int8 needs ONNX Runtime")
 pytest.importorskip("onnxscript", reason="exporting needs onnx and onnxscript")
@@ -20,13 +19,9 @@ PATIENCE_SECONDS = 120
 
 
 def test_a_version_is_served_in_int8_once_the_learner_has_judged_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, small_bert: list[str]
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (tmp_path / "bert").mkdir()
-    flags = ["--backbone", str(save(SUPPORTED["bert"], tmp_path / "bert"))]
-    flags += ["--store", str(tmp_path / "store"), "--learner-method", "frozen"]
-    flags += ["--runtime", "onnx", "--precision", "int8"]
+    flags = [*small_bert, "--runtime", "onnx", "--precision", "int8"]
     others = ("small", "large", "round", "flat", "old", "new", "far")
     rows = [
         (f"{one} {colour} {colour} {other}", colour)

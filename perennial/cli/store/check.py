@@ -7,7 +7,7 @@ import click
 from learner.references import references
 from perennial.cli.output import print_json
 from perennial.cli.store.place import clear_errors, existing_place, json_option, store_option
-from perennial.cli.store.progress import StoreProgress
+from perennial.cli.store.progress import store_progress
 from prompt_store import Audit, audit_store
 
 
@@ -19,7 +19,7 @@ def check(url: str, as_json: bool) -> None:
 
     A line for each fault: where, what, and what to do. Exit code 1 where there is one.
     """
-    with clear_errors(), StoreProgress("checking", shown=not as_json) as progress:
+    with clear_errors(), store_progress("checking", shown=not as_json) as progress:
         found = audit_store(existing_place(url), references, progress)
     if as_json:
         print_json(found)

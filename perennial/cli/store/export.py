@@ -20,7 +20,7 @@ from perennial.cli.store.place import (
     json_option,
     store_option,
 )
-from perennial.cli.store.progress import StoreProgress
+from perennial.cli.store.progress import store_progress
 from prompt_store import Snapshot, Store, write_archive
 
 
@@ -35,7 +35,7 @@ def export(file: Path, url: str, as_json: bool) -> None:
     """
     if file.exists():
         raise click.ClickException(f"{file} is there already: name a new file.")
-    with clear_errors(), StoreProgress("exporting", shown=not as_json) as progress:
+    with clear_errors(), store_progress("exporting", shown=not as_json) as progress:
         store = Store.existing(existing_place(url))
         snapshot = Snapshot(store, references, BESIDE, progress)
         with _whole_or_absent(file) as archive:

@@ -10,8 +10,9 @@ import click
 
 from perennial.cli.output import print_json
 from perennial.cli.store.place import BESIDE, clear_errors, json_option, new_place, store_option
-from perennial.cli.store.progress import StoreProgress
+from perennial.cli.store.progress import store_progress
 from prompt_store import read_archive, restore
+from prompt_store.references import Progress
 
 
 @click.command("import", short_help="Make a new store of an archive.")
@@ -24,7 +25,7 @@ def import_(file: Path, url: str, as_json: bool) -> None:
     Refused where the store has any content. Everything is verified while it is read; an import
     that fails or is broken off leaves no store.
     """
-    with clear_errors(), StoreProgress("importing", shown=not as_json) as progress:
+    with clear_errors(), store_progress("importing", shown=not as_json) as progress:
         place = new_place(url)
         with file.open("rb") as archive:
             entries = _tracked(archive, file.stat().st_size, progress)
@@ -36,7 +37,7 @@ def import_(file: Path, url: str, as_json: bool) -> None:
         click.echo(f"{url}: {timeline.head} log entries, live: {live}")
 
 
-def _tracked(archive: BinaryIO, size: int, progress: StoreProgress) -> Iterator[tuple[str, bytes]]:
+def _tracked(archive: BinaryIO, size: int, progress: Progress) -> Iterator[tuple[str, bytes]]:
     for entry in read_archive(archive):
         progress(archive.tell(), size)
         yield entry

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import click
 
-from prompt_store import Backend, StoreError, open_backend
+from prompt_store import Backend, StoreError, local_folder, open_backend
 from prompt_store.store import FOLDERS, FORMAT_KEY
 from serving import declarations
 from serving.settings import Settings
@@ -45,7 +43,7 @@ def new_place(url: str) -> Backend:
 
 def existing_place(url: str) -> Backend:
     """The place of the store at `url`. Raises ClickException where there is none; makes none."""
-    folder = _folder(url)
+    folder = local_folder(url)
     if folder is None or folder.is_dir():
         place = new_place(url)
         if place.exists(FORMAT_KEY) or any(
@@ -53,11 +51,3 @@ def existing_place(url: str) -> Backend:
         ):
             return place
     raise click.ClickException(f"There is no store at {url}: name one with --store.")
-
-
-def _folder(url: str) -> Path | None:
-    """The local folder that `url` means, if any."""
-    if "://" not in url:
-        return Path(url)
-    parts = urlsplit(url)
-    return Path(unquote(parts.path)) if parts.scheme == "file" else None

@@ -11,7 +11,7 @@ from rich.filesize import decimal
 from learner.references import references
 from perennial.cli.output import print_json, print_table
 from perennial.cli.store.place import clear_errors, existing_place, json_option, store_option
-from perennial.cli.store.progress import StoreProgress
+from perennial.cli.store.progress import store_progress
 from prompt_store import Census, Store, take_census
 from prompt_store.census import Size
 
@@ -24,7 +24,7 @@ def stats(url: str, as_json: bool) -> None:
 
     Every blob is read, as not every kind of store tells sizes.
     """
-    with clear_errors(), StoreProgress("counting", shown=not as_json) as progress:
+    with clear_errors(), store_progress("counting", shown=not as_json) as progress:
         found = take_census(Store.existing(existing_place(url)), references, progress)
     if as_json:
         print_json(found)
