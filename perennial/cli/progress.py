@@ -8,6 +8,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from perennial.cli.event_line import phase_words
 from perennial.client import Batch, Event
 
 _STEPS = {
@@ -58,7 +59,7 @@ class LearningProgress:
     def event(self, event: Event) -> None:
         """The learner says what it does; only this task's news is shown."""
         if event.data.get("task") == self._task and "phase" in event.data:
-            self._bars.update(self._learning, description=_phase(event))
+            self._bars.update(self._learning, description=phase_words(event.data))
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -71,16 +72,3 @@ class LearningProgress:
         traceback: TracebackType | None,
     ) -> None:
         self._bars.stop()
-
-
-def _phase(event: Event) -> str:
-    """For instance `training, epoch 2 of 5, loss 0.41, 12 s left`."""
-    data = event.data
-    parts = [str(data["phase"])]
-    if data.get("epoch") is not None:
-        parts.append(f"epoch {data['epoch']} of {data.get('epochs', '?')}")
-    if isinstance(data.get("loss"), int | float):
-        parts.append(f"loss {data['loss']:.2f}")
-    if isinstance(data.get("remaining_seconds"), int | float):
-        parts.append(f"{data['remaining_seconds']:.0f} s left")
-    return ", ".join(parts)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from perennial.cli.settings_flags import flags_of, settings_from
+from perennial.cli.settings_help import SettingsCommand
 from serving import logs
 from serving.settings import Settings
 
@@ -17,19 +18,7 @@ ENGINES = {"local": "serving.local", "ray": "serving.application"}
 """Where `run(settings, announce)` lies for each engine; imported when chosen: Ray is slow."""
 
 
-class _LongNames(click.Command):
-    """Help with each description under its flag: side by side there is no room for both."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        records = [record for one in self.get_params(ctx) if (record := one.get_help_record(ctx))]
-        with formatter.section("Options"):
-            formatter.write_dl(records, col_max=_INDENT)
-
-
-_INDENT = 4  # columns
-
-
-@click.command(cls=_LongNames)
+@click.command(cls=SettingsCommand)
 @click.option("--check", is_flag=True, help="Check the settings, print them as JSON, and end.")
 @flags_of(Settings)
 def serve(check: bool, **given: Any) -> None:

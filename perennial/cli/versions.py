@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from perennial.cli.answered_before import answered_before
 from perennial.cli.connection import Connection, connected
 from perennial.cli.gate_report import gate_lines
 from perennial.cli.output import print_json, print_members, print_table
@@ -54,7 +55,7 @@ def _show(page: Versions, fences: bool) -> None:
             f"{one.created_at:%Y-%m-%d %H:%M:%S}" if one.created_at else None,
             len(one.batches),
             len(one.decided),
-            _answered_before(one),
+            answered_before(one.prequential.values()),
         )
         for one in page.versions
         if fences or one.kind != "fence"
@@ -62,15 +63,3 @@ def _show(page: Versions, fences: bool) -> None:
     print_table(_COLUMNS, rows)
     if page.before is not None:
         click.echo(f"more: perennial versions --before {page.before}", err=True)
-
-
-def _answered_before(version: Version) -> str | None:
-    """For instance `33/40 + 8 new`: examples answered rightly before they were learnt."""
-    tasks = version.prequential.values()
-    if not tasks:
-        return None
-    rows, right, new = (
-        sum(getattr(one, name) for one in tasks) for name in ("rows", "right", "new")
-    )
-    told = ([f"{right}/{rows}"] if rows else []) + ([f"{new} new"] if new else [])
-    return " + ".join(told)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterable
 from itertools import islice
 
 import click
+from rich.console import Console
+from rich.text import Text
 
 from perennial.cli.connection import Connection, connected
+from perennial.cli.event_line import event_line
 from perennial.cli.output import print_json
 from perennial.client import Event
 
@@ -22,21 +25,20 @@ def watch(connection: Connection, count: int | None) -> None:
             live = client.versions(limit=1).live
             named = "no live version yet" if live is None else f"live version {live}"
             click.echo(f"watching {connection.url}: {named}", err=True)
-        for event in islice(client.events(), count):
-            if connection.json:
+        events = islice(client.events(), count)
+        if connection.json:
+            for event in events:
                 print_json({"event": event.name, **event.data})
+        else:
+            _show(events)
+
+
+def _show(events: Iterable[Event]) -> None:
+    """A line each; on a terminal, progress stands below them and changes in its place."""
+    console = Console(markup=False, highlight=False)
+    with console.status("listening") as status:
+        for event in events:
+            if console.is_terminal and event.name == "progress":
+                status.update(Text(event_line(event)))
             else:
-                click.echo(_line(event))
-
-
-def _line(event: Event) -> str:
-    at = event.data.get("at")
-    moment = datetime.fromtimestamp(at) if isinstance(at, int | float) else datetime.now()
-    told = [
-        f"{name}={round(value, 2) if isinstance(value, float) else value}"
-        for name, value in event.data.items()
-        if value not in (None, [], "") and name not in {"at", "kind"}
-    ]
-    if event.name == "candidate" and "version" in event.data:
-        told.append(f"(perennial versions {event.data['version']})")
-    return f"{moment:%H:%M:%S}  {event.name:<10} {'  '.join(told)}".rstrip()
+                console.print(event_line(event), soft_wrap=True)

@@ -294,13 +294,28 @@ def test_watch_prints_events_until_the_stream_or_the_count_ends(
 ) -> None:
     server.events = [
         ("published", {"kind": "published", "at": 0.0, "version": 8, "task": None}),
-        ("candidate", {"version": 8, "loss": 0.4321}),
+        (
+            "progress",
+            {"task": "mail", "phase": "training", "epoch": 2, "epochs": 5, "loss": 0.4321},
+        ),
+        (
+            "refreshed",
+            {
+                "version": 9,
+                "batches": ["kZ4"],
+                "prequential": {"mail": {"rows": 40, "right": 33, "new": 8}},
+            },
+        ),
+        ("candidate", {"version": 10, "later": "more"}),
     ]
     result = run("watch")
     assert result.stderr == f"watching {server.url}: live version 8\n"
-    first, second = result.stdout.splitlines()
-    assert first.split()[1:] == ["published", "version=8"]
-    assert second.endswith("candidate  version=8  loss=0.43  (perennial versions 8)")
+    assert [line.partition("  ")[2] for line in result.stdout.splitlines()] == [
+        "published  version 8",
+        "progress   mail: training, epoch 2 of 5, loss 0.43",
+        "refreshed  version 9, 1 batch, answered before: 33/40 + 8 new",
+        "candidate  version 10, later=more (perennial versions 10)",
+    ]
     (line,) = run("watch", "--json", "--count", 1).stdout.splitlines()
     assert json.loads(line)["event"] == "published"
 

@@ -31,7 +31,7 @@ def _settings(*arguments: str, env: dict[str, str] | None = None) -> dict[str, o
 
 
 def test_every_setting_is_a_flag_that_help_shows_with_variable_and_default() -> None:
-    said = CliRunner().invoke(main, ["serve", "--help"], env={"COLUMNS": "80"}).stdout
+    said = CliRunner().invoke(main, ["serve", "--help-all"], env={"COLUMNS": "80"}).stdout
     settings = list(settings_of(Settings))
     assert len(settings) > 10
     words = said.split()
@@ -39,6 +39,16 @@ def test_every_setting_is_a_flag_that_help_shows_with_variable_and_default() -> 
         assert setting.flag in words or f"{setting.flag}," in words
         assert f"[${setting.variable(Settings.model_config)};" in words
     assert len(serve.params) == len(settings) + 1
+
+
+def test_short_help_has_sections_and_leaves_out_what_lies_inside_groups() -> None:
+    said = CliRunner().invoke(main, ["serve", "--help"]).stdout
+    titles = [line for line in said.splitlines() if line and not line.startswith(" ")]
+    groups = dict.fromkeys(f"{s.path[0]}:" for s in settings_of(Settings) if len(s.path) == 2)
+    assert titles == ["Usage: main serve [OPTIONS]", "Options:", *groups]
+    words = said.split()
+    for setting in settings_of(Settings):
+        assert (setting.flag in words) == (len(setting.path) < 3), setting.flag
 
 
 def test_defaults_are_those_of_the_settings() -> None:
