@@ -10,12 +10,14 @@ import click
 
 from benchmarks.cold_start.cli import cold_start
 from benchmarks.compression_cli import consolidation, eviction
+from benchmarks.crash.cli import crash
 from benchmarks.demo.cli import demo
 from benchmarks.gpu_cli import gpu
 from benchmarks.named_streams import NAMED
 from benchmarks.overrides import VARIANTS
 from benchmarks.passes_cli import passes
 from benchmarks.peers.cli import peers
+from benchmarks.race.cli import race
 from benchmarks.scale.cli import scale
 from benchmarks.throughput.cli import load
 
@@ -275,5 +277,5 @@ def _draw(rows: Sequence[Row], folder: Path) -> None:
         click.echo(f"drew {path}", err=True)
 
 
-for command in (eviction, consolidation, load, scale, cold_start, passes, peers, demo, gpu):
+for command in (eviction, consolidation, load, scale, cold_start, passes, peers, demo, gpu, crash, race):
     bench.add_command(command)

@@ -107,7 +107,7 @@ def running(
             _wait_until_ready(url + ready, process, log_path)
             yield RunningServer(url, process, started, time.monotonic() - started)
         finally:
-            _stop(process)
+            stop(process)
 
 
 def free_port() -> int:
@@ -130,7 +130,8 @@ def _wait_until_ready(ready: str, process: subprocess.Popen[bytes], log_path: Pa
     )
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a server and all that it has started."""
     descendants = _descendants(process.pid)
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)

@@ -1,17 +1,42 @@
-"""Death between any two primitive calls of every operation, one after the other."""
+"""Death between any two steps of every operation, one after the other.
+
+Steps are primitive calls in memory, and on a disk all that the operating system is asked for.
+"""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from prompt_store import Conflict, InvalidDraft, Kind, MemoryBackend, Store, batch_id, digest_of
-from prompt_store.log import CHECKPOINT_EVERY, GRACE
+from prompt_store import (
+    Backend,
+    Conflict,
+    InvalidDraft,
+    Kind,
+    LocalBackend,
+    MemoryBackend,
+    Store,
+    batch_id,
+    digest_of,
+    log,
+)
+from prompt_store.floor import Floor
+from prompt_store.log import FLOORS, GRACE
+from prompt_store.milestones import Milestones
+from tests.prompt_store.disks import Death, Disk
 from tests.prompt_store.drafts import Clock, append, batch, draft, published
 from tests.prompt_store.faults import Died, DyingBackend
 from tests.prompt_store.soundness import assert_sound, history
 
 ONE, TWO = batch_id("one"), batch_id("two")
+FEW = 4  # manifests from checkpoint to checkpoint, here
+
+
+@pytest.fixture(autouse=True)
+def _frequent_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "CHECKPOINT_EVERY", FEW)
 
 
 @dataclass(frozen=True)
@@ -32,7 +57,7 @@ def append_blob(store: Store) -> None:
 
 
 def fill_to_a_checkpoint(store: Store) -> None:
-    while store.timeline().head < 3 * CHECKPOINT_EVERY - 1:
+    while store.timeline().head < 3 * FEW - 1:
         append(store)
 
 
@@ -60,6 +85,30 @@ def damage(store: Store) -> None:
     store.backend.create(f"blobs/{digest}", b"conten")
 
 
+def raise_floor(store: Store) -> None:
+    """To the first number that no floor covers, from 2 on: an old one's deletions are made up."""
+    newest = Milestones(store.backend, FLOORS, Floor).newest_number()
+    store.log.raise_floor(max(2, newest + 1), keep=[1])
+
+
+def kept_below(store: Store, version: int) -> list[int]:
+    return sorted(m.version for m in history(store.backend) if m.version < version)
+
+
+def learn_and_ask(store: Store) -> None:
+    learn_and_settle(store)
+    store.erasures.ask("mail", after=store.timeline().head)
+
+
+def forget(store: Store) -> None:
+    """What a learner does about each request."""
+    for erasure in store.erasures.pending():
+        since = store.manifests(store.timeline().head - erasure.after)
+        if not any(manifest.metrics.get("erasure") == erasure.id for manifest in since):
+            append(store, Kind.FORGET, metrics={"erasure": erasure.id})
+        store.erasures.settle(erasure)
+
+
 def versions(store: Store) -> list[Kind]:
     return [manifest.kind for manifest in store.manifests(3)]
 
@@ -83,7 +132,7 @@ OPERATIONS = {
     "append with checkpoint": Operation(
         fill_to_a_checkpoint,
         append_blob,
-        lambda store: store.timeline().head == 3 * CHECKPOINT_EVERY,
+        lambda store: store.timeline().head == 3 * FEW,
     ),
     "append that notes the settled": Operation(
         learn_and_settle, lambda store: append(store), lambda store: store.timeline().head == 3
@@ -102,6 +151,21 @@ OPERATIONS = {
         lambda store: store.intake.settle(published(ONE)),
         lambda store: store.intake.outcome(ONE) == published(ONE),
     ),
+    "raise the floor": Operation(
+        fill_to_a_checkpoint,
+        raise_floor,
+        lambda store: kept_below(store, 5) in ([1, 3, 4], [1, 4]),
+    ),
+    "ask to forget": Operation(
+        nothing,
+        lambda store: store.erasures.ask("mail", after=0),
+        lambda store: len(store.erasures.pending()) == 1,
+    ),
+    "forget": Operation(
+        learn_and_ask,
+        forget,
+        lambda store: store.erasures.pending() == [] and versions(store).count(Kind.FORGET) == 1,
+    ),
     "accept again after settle": Operation(
         accept_and_settle,
         accept,
@@ -110,26 +174,50 @@ OPERATIONS = {
 }
 
 
+@dataclass(frozen=True)
+class Place:
+    """What is left of a process that dies before its n-th step, and the backend it dies in."""
+
+    left: Callable[[], Backend]
+    dying: Callable[[int], AbstractContextManager[Backend]]
+
+
+def in_memory(folder: Path) -> Place:
+    """A step is a primitive call."""
+    inner = MemoryBackend()
+    return Place(lambda: inner, lambda at: nullcontext(DyingBackend(inner, at)))
+
+
+def on_a_disk(folder: Path) -> Place:
+    """A step is what the operating system is asked for."""
+    return Place(
+        lambda: LocalBackend(folder, fsync=lambda descriptor: None),
+        lambda at: Disk(folder, Death(at)).watched(),
+    )
+
+
+PLACES = {"memory": in_memory, "disk": on_a_disk}
+
+
+@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_death_at_every_step(name: str) -> None:
+def test_death_at_every_step(name: str, place: str, tmp_path: Path) -> None:
     """Afterwards the store is sound, and doing it again gets it done exactly once."""
     operation = OPERATIONS[name]
     step, survived = 0, False
     while not survived:
-        inner = MemoryBackend()
-        operation.prepare(Store.on(inner))
-        dying = DyingBackend(inner, step)
-        try:
-            operation.act(Store(dying))
+        at, clock = PLACES[place](tmp_path / str(step)), Clock()
+        operation.prepare(Store.on(at.left(), clock=clock))
+        clock.now += 2 * GRACE
+        with suppress(Died), at.dying(step) as dying:
+            operation.act(Store(dying, clock=clock))
             survived = True
-        except Died:
-            assert dying.calls.total() == step
-        store = assert_sound(inner)
+        store = assert_sound(at.left(), clock)
         if survived:
             assert operation.done(store)
         else:
             redo(operation, store)
-            assert operation.done(assert_sound(inner))
+            assert operation.done(assert_sound(at.left(), clock))
         step += 1
     assert step > 1
 
@@ -142,45 +230,25 @@ def redo(operation: Operation, store: Store) -> None:
     assert len(history(store.backend)) <= before + 1
 
 
-def test_death_at_every_step_of_raising_the_floor() -> None:
-    step, survived = 0, False
-    while not survived:
-        inner = MemoryBackend()
-        clock = Clock()
-        store = Store.on(inner, clock=clock)
-        while store.timeline().head < 2 * CHECKPOINT_EVERY:
-            append(store)
-        before = store.timeline()
-        clock.now += 2 * GRACE
-        try:
-            Store(DyingBackend(inner, step), clock=clock).log.raise_floor(4, keep=[2])
-            survived = True
-        except Died:
-            pass
-        again = Store.on(inner, clock=clock)
-        assert again.timeline() == before
-        assert [manifest.version for manifest in again.manifests(99, before=7)][:2] == [6, 5]
-        again.log.raise_floor(6, keep=[2])
-        assert [manifest.version for manifest in history(inner)][:2] == [2, 7]
-        step += 1
-    assert step > 8
-
-
-def test_a_learner_that_dies_anywhere_learns_each_batch_exactly_once() -> None:
+@pytest.mark.parametrize("place", PLACES)
+def test_a_learner_that_dies_anywhere_learns_each_batch_exactly_once(
+    place: str, tmp_path: Path
+) -> None:
     """The learner's loop of the architecture page, killed at each step and started again."""
     step, survived = 0, False
     while not survived:
-        inner = MemoryBackend()
+        at = PLACES[place](tmp_path / str(step))
         for identifier in (ONE, TWO):
-            Store.on(inner).intake.accept(batch(identifier))
+            Store.on(at.left()).intake.accept(batch(identifier))
         try:
-            learn(Store(DyingBackend(inner, step)))
+            with at.dying(step) as dying:
+                learn(Store(dying))
             survived = True
         except Died:
-            learn(Store.on(inner))
-        store = assert_sound(inner)
+            learn(Store.on(at.left()))
+        store = assert_sound(at.left())
         assert store.intake.pending() == []
-        manifests = history(inner)
+        manifests = history(store.backend)
         assert sorted(b for manifest in manifests for b in manifest.batches) == sorted([ONE, TWO])
         assert sorted(b for manifest in manifests for b in manifest.decided) == sorted([ONE, TWO])
         for manifest in manifests:
