@@ -19,18 +19,22 @@ from learner.knowledge import Knowledge, TaskKnowledge
 from learner.statistics import ClassStatistics
 
 
-def arrange(knowledge: Knowledge, config: LearnerConfig, encoder: ExampleEncoder) -> Knowledge:
+def arrange(
+    knowledge: Knowledge, config: LearnerConfig, encoder: ExampleEncoder, *, afresh: bool = False
+) -> Knowledge:
     """Every task in a domain, and a router where there are several.
 
-    A task without a domain is placed; all others may be arranged anew by that.
+    A task without a domain is placed; all others may be arranged anew by that. afresh: domains are
+    found from nothing, whatever they were.
     """
     placed = {name for domain in knowledge.domains for name in domain.tasks}
     groups = tuple(domain.tasks for domain in knowledge.domains)
     if not config.routes:
         whole = (tuple(knowledge.tasks),) if knowledge.tasks else ()
         return replace(_regrouped(knowledge, whole, config, encoder), arrangement=None)
-    if knowledge.tasks.keys() != placed:
-        partition = place(_rows(knowledge, encoder), Partition(groups), config.declared_domains)
+    if afresh or knowledge.tasks.keys() != placed:
+        current = Partition(() if afresh else groups)
+        partition = place(_rows(knowledge, encoder), current, config.declared_domains)
         knowledge = _regrouped(knowledge, partition.domains, config, encoder)
         knowledge = replace(knowledge, arrangement=partition.report)
     return _routed(knowledge, config.rough_rows, encoder)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import orjson
@@ -24,7 +24,7 @@ HELD_OUT_EVERY = 4
 
 @dataclass(frozen=True, slots=True)
 class KeptExample:
-    """One labelled input, its batch and its role. `held_out` never changes."""
+    """One labelled input, its batch and its role. `held_out` changes by forgetting alone."""
 
     id: str
     label: str
@@ -72,6 +72,24 @@ class TaskExamples:
             )
         return replace(self, rows=tuple(rows), seen=seen)
 
+    def without(
+        self, gone: Collection[int], labels: Collection[str] = ()
+    ) -> tuple[TaskExamples, list[int]]:
+        """Without the rows at `gone` and without whole labels; and the indices of the others.
+
+        Roles are dealt again, and labels ordered, as if the others had just arrived, as far as all
+        that arrived is kept: no prompt that has seen any of them may stay.
+        """
+        lost = Counter(self.rows[i].label for i in gone)
+        stay = [i for i in range(len(self.rows)) if i not in gone]
+        stay = [i for i in stay if self.rows[i].label not in labels]
+        left = {label: n - lost[label] for label, n in self.seen.items() if label not in labels}
+        seen = {label: n for label, n in left.items() if n}
+        rows = _dealt([self.rows[i] for i in stay], seen)
+        if len(rows) == sum(seen.values()):
+            seen = {label: seen[label] for label in dict.fromkeys(row.label for row in rows)}
+        return replace(self, rows=rows, seen=seen), stay
+
     def keep(self, per_class: int) -> tuple[TaskExamples, list[int]]:
         """At most `per_class` rows of each class, and the indices of the rows that stay."""
         over = {label for label, n in Counter(r.label for r in self.rows).items() if n > per_class}
@@ -99,6 +117,19 @@ class TaskExamples:
         raw = orjson.loads(data)
         rows = tuple(KeptExample(**row) for row in raw["rows"])
         return cls(task=raw["task"], rows=rows, seen=raw["seen"])
+
+
+def _dealt(rows: Sequence[KeptExample], seen: Mapping[str, int]) -> tuple[KeptExample, ...]:
+    """Rows in order of arrival, with the roles of their places where all of a label are here."""
+    kept = Counter(row.label for row in rows)
+    place = Counter[str]()
+    dealt = []
+    for row in rows:
+        place[row.label] += 1
+        whole = kept[row.label] == seen[row.label]
+        held_out = place[row.label] % HELD_OUT_EVERY == 0 if whole else row.held_out
+        dealt.append(replace(row, held_out=held_out))
+    return tuple(dealt)
 
 
 def per_class_limit(classes: int, *, per_class: int, total: int, floor: int = 4) -> int:

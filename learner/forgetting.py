@@ -1,7 +1,14 @@
-"""Forgetting a task: exactly from examples, statistics and heads; from prompts by dropping them.
+"""Forgetting a task, a class or examples: exactly from examples, statistics and heads; from prompts
+by dropping them.
+
+What is left equals what the remaining examples alone lead to, learnt at once: also the domains they
+fall into and the router between these. Statistics lose what examples that are kept have added.
+Where something forgotten is kept no longer, they are counted anew from what is kept; and where
+nothing is kept (`retain="none"`), a class's counts and means go, but the pooled spread that it
+shared stays.
 
 A prompt that was trained beside another's rows carries traces of them. So the prompt of the
-forgotten task's domain goes, and with a method whose prompts are trained on one another (Q-tuning's
+forgotten rows' domain goes, and with a method whose prompts are trained on one another (Q-tuning's
 shared prefix) all of them: what is left is served by the frozen backbone, and prompts begin anew
 with the next training.
 """
@@ -9,80 +16,158 @@ with the next training.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from learner.config import LearnerConfig
-from learner.domain import Domain
+from learner.domain import ALL, Domain
 from learner.encoding import ExampleEncoder
-from learner.knowledge import Knowledge
-from learner.refresh import refit, statistics_of
+from learner.expression import express
+from learner.knowledge import Knowledge, TaskKnowledge
+from learner.refresh import statistics_of
 from learner.statistics import ClassStatistics
+from prompt_store import Batch, Erasure
 
 
-def forget_task(
+@dataclass(frozen=True, eq=False)
+class Forgotten:
+    """What is left, with heads still to be fitted, and what went, in numbers.
+
+    exact: whether no statistic holds anything of what went.
+    """
+
+    knowledge: Knowledge
+    examples: int = 0
+    classes: int = 0
+    prompts: int = 0
+    exact: bool = True
+
+
+def spared(batch: Batch, erasure: Erasure) -> Batch:
+    """A batch without what it shall not teach; without examples where that is all of them."""
+    rest = tuple(one for one in batch.examples if not erasure.covers(one.label, one.id))
+    return batch.model_copy(update={"examples": rest})
+
+
+def forget(
     knowledge: Knowledge,
-    task: str,
+    erasure: Erasure,
     encoder: ExampleEncoder,
     config: LearnerConfig,
     *,
     carries_traces: Callable[[Domain], bool],
-) -> Knowledge:
-    """Knowledge as if the task had never been taught; unchanged where it is unknown.
+) -> Forgotten:
+    """Knowledge as if what the request covers had never been taught; unchanged where it was not.
 
     carries_traces: whether the prompts of a domain may have been trained beside the task's rows.
     """
-    if task not in knowledge.tasks:
-        return knowledge
-    domains = [_without(knowledge, domain, task) for domain in knowledge.domains]
-    rest = {name: known for name, known in knowledge.tasks.items() if name != task}
-    if not rest:
-        return Knowledge()
-    knowledge = replace(
-        knowledge, tasks=rest, domains=tuple(domain for domain in domains if domain.tasks)
-    )
-    for domain in knowledge.domains:
+    known = knowledge.tasks.get(erasure.task)
+    if known is None:
+        return Forgotten(knowledge)
+    rest, gone = _parts(known, erasure, config)
+    examples = _seen(known) - _seen(rest)
+    if not examples:
+        return Forgotten(knowledge)
+    left, exact = _without(knowledge, erasure.task, rest, gone)
+    for domain in left.domains:
         if carries_traces(domain):
-            knowledge = _without_prompts(knowledge, domain)
-    return refit(knowledge, config, encoder)
+            left, counted = _without_prompts(left, domain, encoder)
+            exact = exact and counted
+    classes = len(knowledge.labels) - len(left.labels)
+    prompts = len(_prompts(knowledge) - _prompts(left))
+    return Forgotten(left, examples, classes, prompts, exact)
 
 
-def _without(knowledge: Knowledge, domain: Domain, task: str) -> Domain:
-    """The domain as if the task had never been in it."""
-    if task not in domain.tasks:
-        return domain
-    tasks = tuple(name for name in domain.tasks if name != task)
-    statistics = _statistics_without(knowledge, domain, task) if tasks else None
-    name = tasks[0] if tasks and domain.name == task else domain.name
-    return replace(domain.stale(), name=name, tasks=tasks, statistics=statistics, fitted=None)
+def _parts(
+    known: TaskKnowledge, erasure: Erasure, config: LearnerConfig
+) -> tuple[TaskKnowledge, TaskKnowledge]:
+    """What stays of a task, and the rows that go. A class whose last kept row goes, goes too."""
+    rows = known.examples.rows
+    covered = {i for i, row in enumerate(rows) if erasure.covers(row.label, row.id)}
+    if erasure.label is not None:
+        labels = {erasure.label}
+    elif not erasure.examples:
+        labels = set(known.examples.labels)
+    elif config.retain == "none":
+        labels = set()
+    else:
+        stays = {row.label for i, row in enumerate(rows) if i not in covered}
+        labels = {rows[i].label for i in covered} - stays
+    examples, stay = known.examples.without(covered, labels)
+    going = sorted(set(range(len(rows))) - set(stay))
+    gone = replace(known.examples, rows=tuple(rows[i] for i in going))
+    return known.take(stay, examples), known.take(going, gone)
 
 
-def _statistics_without(knowledge: Knowledge, domain: Domain, task: str) -> ClassStatistics | None:
-    """The statistics of the domain's other tasks: exactly, to fp64 rounding.
+def _seen(task: TaskKnowledge) -> int:
+    return sum(task.examples.seen.values())
 
-    Where the task has examples that are kept no longer, their share of the scatter is unknown: then
-    counts and means are exact and the pooled covariance stays.
+
+def _prompts(knowledge: Knowledge) -> set[str]:
+    """The digests of all prompts that serve."""
+    owners = [*knowledge.domains, *knowledge.tasks.values()]
+    return {owner.prompt.digest for owner in owners if owner.prompt is not None}
+
+
+def _without(
+    knowledge: Knowledge, task: str, rest: TaskKnowledge, gone: TaskKnowledge
+) -> tuple[Knowledge, bool]:
+    """Knowledge with the rest in the place of a task; whether its statistics are exact."""
+    complete = len(gone.examples.rows) == _seen(knowledge.tasks[task]) - _seen(rest)
+    domain = knowledge.placed(task)
+    tasks = {**knowledge.tasks, task: rest}
+    if not rest.examples.seen:
+        del tasks[task]
+    knowledge = replace(knowledge, tasks=tasks)
+    if domain is None:
+        return knowledge, True
+    names = tuple(name for name in domain.tasks if name in tasks)
+    if not names:
+        others = tuple(one for one in knowledge.domains if one is not domain)
+        return replace(knowledge, domains=others), True
+    name = domain.name if domain.name in (*names, ALL) else names[0]
+    left = replace(domain.stale(), name=name, tasks=names, fitted=None)
+    lost = statistics_of(task, gone.examples.rows, gone.seen.features)
+    statistics, exact = _statistics(knowledge, left, lost, complete)
+    counted = replace(left, statistics=statistics)
+    domains = tuple(counted if one is domain else one for one in knowledge.domains)
+    return replace(knowledge, domains=domains), exact
+
+
+def _statistics(
+    knowledge: Knowledge, domain: Domain, lost: ClassStatistics, complete: bool
+) -> tuple[ClassStatistics | None, bool]:
+    """A domain's statistics without those of lost rows, and whether nothing of these is left.
+
+    complete: whether the rows are all that went. Under a prompt more may hold on to them: the map
+    that moved the statistics of examples that are kept no longer was fitted on them.
     """
-    known = knowledge.tasks[task]
+    labels = knowledge.labels_of(domain.tasks)
     if domain.statistics is None:
-        return None
-    if len(known.examples.rows) == sum(known.examples.seen.values()):
-        own = statistics_of(task, known.examples.rows, known.seen.features)
-        return (domain.statistics - own).nonempty()
-    others = knowledge.labels_of([name for name in domain.tasks if name != task])
-    return domain.statistics.select(others)
+        return None, True
+    if (complete and domain.prompt is None) or not _keeps_all(knowledge, domain):
+        left = (domain.statistics - lost).select(labels)
+        return left, complete and domain.prompt is None
+    rows, targets = knowledge.seen(domain).features, knowledge.targets(domain)
+    return ClassStatistics.of(rows, targets, labels), True
 
 
-def _without_prompts(knowledge: Knowledge, domain: Domain) -> Knowledge:
+def _keeps_all(knowledge: Knowledge, domain: Domain) -> bool:
+    """Whether examples of every class of a domain are kept."""
+    tasks = [knowledge.tasks[name].examples for name in domain.tasks]
+    return all(set(task.labels) == {row.label for row in task.rows} for task in tasks)
+
+
+def _without_prompts(
+    knowledge: Knowledge, domain: Domain, encoder: ExampleEncoder
+) -> tuple[Knowledge, bool]:
+    """A domain as the frozen backbone sees it; whether its statistics are those of kept rows."""
     tasks = {
-        name: replace(known, prompt=None, upper=None, own=None, head=None)
-        if name in domain.tasks
-        else known
+        name: replace(known, prompt=None, own=None, head=None) if name in domain.tasks else known
         for name, known in knowledge.tasks.items()
     }
-    plain = [
-        statistics_of(name, tasks[name].examples.rows, tasks[name].plain.features)
-        for name in domain.tasks
-    ]
-    bare = replace(domain.stale(), prompt=None, taught=(), cooling=None, fitted=None)
-    counted = replace(bare, statistics=sum(plain[1:], plain[0]))
-    return replace(knowledge, tasks=tasks).with_domain(counted)
+    knowledge = replace(knowledge, tasks=tasks)
+    if domain.prompt is None:
+        return knowledge, True
+    kept = _keeps_all(knowledge, domain)
+    counted = replace(domain, statistics=None) if kept else domain
+    return express(knowledge, counted, None, encoder), kept

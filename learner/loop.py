@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Any
 
 from backbones import Backbone, TrainableBackbone
@@ -22,7 +23,7 @@ from learner.domain import Domain
 from learner.encoding import ExampleEncoder
 from learner.errors import Cancelled, Interrupted, Unlearnable
 from learner.events import Emit, discard
-from learner.forgetting import forget_task
+from learner.forgetting import forget, spared
 from learner.int8 import Int8Judge
 from learner.knowledge import Knowledge
 from learner.methods.base import Method, MethodState
@@ -225,29 +226,82 @@ class Learner:
 
     def _is_forgotten(self, erasure: Erasure, timeline: Timeline) -> bool:
         """Whether a predecessor committed it and died before it settled the request."""
-        since = (self._store.manifest(n) for n in range(erasure.after + 1, timeline.head + 1))
-        return any(m.metrics.get("erasure") == erasure.id for m in since)
+        newest = self._store.log.kept(timeline.head)
+        since = takewhile(lambda manifest: manifest.version > erasure.after, newest)
+        return any(manifest.metrics.get("erasure") == erasure.id for manifest in since)
 
     def _forget(self, erasure: Erasure, timeline: Timeline) -> bool:
+        """Commit a version without it. What waits of its task is learnt along, but for that."""
         task = erasure.task
-        for batch in self._waiting(timeline):
-            if batch.task == task and batch.received_at <= erasure.asked_at:
-                self._fail(batch, FORGOTTEN)
+        waiting = [
+            batch
+            for batch in self._waiting(timeline)
+            if batch.task == task and batch.received_at <= erasure.asked_at
+        ]
+        before, learnt = self._learn_spared(waiting, erasure)
         carries = self._carries_traces_of(task)
-        drop = any(carries(domain) for domain in self._knowledge.domains)
-        knowledge = forget_task(
-            self._knowledge, task, self._encoder, self._config, carries_traces=carries
-        )
+        gone = forget(before, erasure, self._encoder, self._config, carries_traces=carries)
+        known = gone.knowledge.tasks.get(task)
+        trainable = known is not None and is_trainable(known, self._config)
+        under_way = [b for b in timeline.undecided if self._task(b) == task] + learnt
+        cut = [b for b in under_way if not trainable or self._teaches(b, erasure)]
+        busy = {self._task(b) for b in (*timeline.undecided, *learnt) if b not in cut}
+        knowledge = refit(gone.knowledge, self._config, self._encoder, busy, afresh=True)
+        drop = gone.examples and any(carries(domain) for domain in self._knowledge.domains)
         method = {} if drop else self._standing.lineage_blobs()
-        return self._standing.publish(
+        passed_over = sum(len(b.examples) - len(spared(b, erasure).examples) for b in waiting)
+        published = self._standing.publish(
             Entry(
                 Kind.FORGET,
                 knowledge,
                 self._standing.archive.write(knowledge) | method,
-                decided=[b for b in timeline.undecided if self._task(b) == task],
-                metrics={"erasure": erasure.id, "prompts_dropped": int(drop)},
+                batches=learnt,
+                decided=cut,
+                metrics={
+                    "erasure": erasure.id,
+                    "examples": gone.examples + passed_over,
+                    "not_found": len(self._unknown(erasure, waiting)),
+                    "classes": gone.classes,
+                    "prompts_dropped": gone.prompts,
+                    "exact": int(gone.exact),
+                },
             )
         )
+        if published and cut and trainable:
+            self._parted.append(task)
+        return published
+
+    def _learn_spared(self, batches: list[Batch], erasure: Erasure) -> tuple[Knowledge, list[str]]:
+        """Knowledge with what an erasure leaves of batches, and those that are learnt."""
+        knowledge, learnt = self._knowledge, []
+        for batch in batches:
+            rest = spared(batch, erasure)
+            try:
+                if not rest.examples:
+                    raise Unlearnable(FORGOTTEN)
+                knowledge = learn_batch(knowledge, rest, self._encoder)
+                learnt.append(batch.id)
+            except Unlearnable as error:
+                self._fail(batch, str(error))
+            except OUTER_ERRORS:
+                raise
+            except Exception as error:
+                if not self._attempts.are_used_up_by(batch.id):
+                    raise
+                log.exception("batch %s failed again and is given up", batch.id)
+                self._fail(batch, f"learning it failed: {type(error).__name__}: {error}")
+        return knowledge, learnt
+
+    def _teaches(self, batch_id: str, erasure: Erasure) -> bool:
+        """Whether a batch's record holds something that is to be forgotten."""
+        batch = self._store.intake.read(batch_id)
+        return len(spared(batch, erasure).examples) < len(batch.examples)
+
+    def _unknown(self, erasure: Erasure, waiting: list[Batch]) -> set[str]:
+        """The ids among those to be forgotten that no kept or waiting example has."""
+        known = self._knowledge.tasks.get(erasure.task)
+        kept = {row.id for row in known.examples.rows} if known else set()
+        return set(erasure.examples) - kept - {one.id for b in waiting for one in b.examples}
 
     def _carries_traces_of(self, task: str) -> Callable[[Domain], bool]:
         """Which domains' prompts may have been trained beside a task's rows."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from learner.content import class_id
 from learner.errors import Superseded
 from learner.knowledge import Knowledge
 from prompt_store import (
@@ -28,7 +29,7 @@ from prompt_store import (
 
 log = logging.getLogger(__name__)
 
-FORGOTTEN = "its task was forgotten"
+FORGOTTEN = "what it taught was forgotten"
 RELEASED = "a rollback undid this batch before its prompt was trained; send it again to learn it"
 
 
@@ -102,10 +103,10 @@ class Publisher:
 
     def _settle(self, batch_id: str, manifest: Manifest) -> None:
         try:
-            task = self._store.intake.read(batch_id).task
+            batch = self._store.intake.read(batch_id)
         except NotFound:
             return  # settled by a twin of this learner
-        reason = _reason_to_fail(batch_id, manifest)
+        task, reason = batch.task, _reason_to_fail(batch, manifest)
         if reason is not None:
             outcome = Outcome(batch=batch_id, task=task, status="failed", error=reason)
         else:
@@ -135,12 +136,13 @@ class Publisher:
         )
 
 
-def _reason_to_fail(batch_id: str, manifest: Manifest) -> str | None:
+def _reason_to_fail(batch: Batch, manifest: Manifest) -> str | None:
     """Why a version decided a batch only to let go of it; None where it learnt or judged it."""
     if manifest.kind is Kind.FORGET:
-        return FORGOTTEN
+        taught = {class_id(batch.task, one.label) for one in batch.examples}
+        return FORGOTTEN if taught.isdisjoint(manifest.labels) else None
     released = manifest.kind is Kind.REFRESH and manifest.gate is None
-    return RELEASED if released and batch_id not in manifest.batches else None
+    return RELEASED if released and batch.id not in manifest.batches else None
 
 
 def task_entries(knowledge: Knowledge) -> dict[str, TaskEntry]:

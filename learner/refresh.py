@@ -65,12 +65,16 @@ def refit(
     config: LearnerConfig,
     encoder: ExampleEncoder,
     busy: Collection[str] = (),
+    *,
+    afresh: bool = False,
 ) -> Knowledge:
     """Knowledge with kept examples within their limits, tasks in domains, and heads on them.
 
     busy: tasks whose prompts are undecided; they keep their examples until then.
+    afresh: domains are found from nothing, whatever they were.
     """
-    knowledge = _within_limits(arrange(knowledge, config, encoder), config, busy)
+    arranged = arrange(knowledge, config, encoder, afresh=afresh)
+    knowledge = _within_limits(arranged, config, busy)
     domains = tuple(
         domain if domain.head is not None else _fitted(domain, knowledge, config)
         for domain in knowledge.domains

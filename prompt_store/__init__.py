@@ -10,7 +10,7 @@ from prompt_store.backends import (
     open_backend,
 )
 from prompt_store.batch import Batch, Example, Outcome
-from prompt_store.batch_ids import batch_id
+from prompt_store.batch_ids import batch_id, made_at
 from prompt_store.blobs import Blobs, digest_of
 from prompt_store.census import Census, take_census
 from prompt_store.checks import check_backend
@@ -103,6 +103,7 @@ __all__ = [
     "digest_of",
     "fold",
     "local_folder",
+    "made_at",
     "open_backend",
     "read_archive",
     "restore",

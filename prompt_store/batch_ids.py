@@ -4,6 +4,7 @@ import hashlib
 import os
 import secrets
 import time
+from datetime import UTC, datetime
 from threading import Lock
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: sorts as it counts
@@ -48,6 +49,16 @@ def batch_id(key: str | None = None) -> str:
         return _in_base_32(_clockwork.next(), _LENGTH)
     digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
     return _DERIVED + _in_base_32(int.from_bytes(digest, "big"), _LENGTH - 1)
+
+
+def made_at(identifier: str) -> datetime:
+    """When an id that is no key's was given out, by its maker's clock. ValueError for others."""
+    if len(identifier) != _LENGTH or not "0" <= identifier[0] <= "7":
+        raise ValueError(f"{identifier[:80]!r} is no id that time orders")
+    number = 0
+    for character in identifier:
+        number = 32 * number + _ALPHABET.index(character)
+    return datetime.fromtimestamp((number >> _RANDOM_BITS) / 1000, UTC)
 
 
 def _in_base_32(number: int, length: int) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
 from backbones import Description
-from prompt_store import Batch, BodyMismatch, Store, StoreError
+from learner.archive import EXAMPLES
+from learner.examples import KeptExample, TaskExamples
+from prompt_store import Batch, BodyMismatch, Example, NotFound, Store, StoreError
 from serving.declarations import Declaration, Declarations
 from serving.limits import (
     check_count,
@@ -27,6 +30,7 @@ from serving.submission import Submission
 logger = logging.getLogger(__name__)
 
 
+_NAMED = 100  # unknown ids of one request
 PromptKind = Literal["none", "domain", "own"]
 
 
@@ -126,20 +130,68 @@ class Learning:
         self._declarations.declare(Declaration(task=task, labels=labels))
         return self.task(task)
 
-    def forget(self, task: str) -> None:
+    def forget(self, task: str) -> str:
         """Asks the learner to forget a task and takes its declaration back. Durable on return.
 
-        Raises Problem unknown-task.
+        Returns the request's id. Raises Problem unknown-task.
         """
-        if task not in self._tasks_under_way():
+        if not self._waiting(task):
             self.task(task)
-        self._store.erasures.ask(task, after=self._store.timeline().head)
+        asked = self._store.erasures.ask(task, after=self._store.timeline().head)
         self._declarations.withdraw(task)
+        return asked.id
 
-    def _tasks_under_way(self) -> set[str]:
-        """Tasks of batches that are accepted and not settled: no version may know them yet."""
-        intake = self._store.intake
-        return {intake.read(batch).task for batch in intake.pending()}
+    def forget_label(self, task: str, label: str) -> str:
+        """Asks the learner to forget a class, and declares it no longer. Durable on return.
+
+        Returns the request's id. Raises Problem: unknown-task, unknown-label.
+        """
+        declaration = self._declarations.all().get(task)
+        declared = declaration.labels if declaration else ()
+        waiting = {one.label for one in self._waiting(task)}
+        known = {*waiting, *declared, *(row.label for row in self._kept(task)), *self._taught(task)}
+        if label not in known:
+            if not waiting:
+                self.task(task)
+            raise Problem("unknown-label", f"the task {task!r} has no label {label!r}")
+        asked = self._store.erasures.ask(task, after=self._store.timeline().head, label=label)
+        rest = tuple(one for one in declared if one != label)
+        if rest:
+            self._declarations.declare(Declaration(task=task, labels=rest))
+        elif declared:  # without labels it would allow any
+            self._declarations.withdraw(task)
+        return asked.id
+
+    def forget_examples(self, task: str, ids: Sequence[str]) -> str:
+        """Asks the learner to forget examples by their ids. Durable on return.
+
+        Returns the request's id. Raises Problem: invalid-content, unknown-task, unknown-example,
+        which names all that are not known; nothing is asked for then.
+        """
+        check_count(ids, self._limits.examples, "ids")
+        waiting = {one.id for one in self._waiting(task)}
+        known = waiting | {row.id for row in self._kept(task)}
+        if not known:
+            self.task(task)
+        if unknown := [(index, one) for index, one in enumerate(ids) if one not in known]:
+            raise _unknown_examples(unknown)
+        asked = self._store.erasures.ask(task, after=self._store.timeline().head, examples=ids)
+        return asked.id
+
+    def _waiting(self, task: str) -> list[Example]:
+        """Examples of a task whose batches are accepted and not settled."""
+        examples: list[Example] = []
+        for name in self._store.intake.pending():
+            with suppress(NotFound):  # settled since we looked
+                batch = self._store.intake.read(name)
+                examples += batch.examples if batch.task == task else ()
+        return examples
+
+    def _kept(self, task: str) -> tuple[KeptExample, ...]:
+        """Examples of a task that the live version keeps."""
+        live = self._store.timeline().live
+        digest = None if live is None else self._store.manifest(live).blobs.get(EXAMPLES + task)
+        return () if digest is None else TaskExamples.from_bytes(self._store.blobs.get(digest)).rows
 
     def tasks(self) -> list[TaskState]:
         """Every task that is taught or declared, by name."""
@@ -181,6 +233,22 @@ class Learning:
         snapshot = self._snapshot()
         view = snapshot.tasks.get(task) if snapshot else None
         return tuple(label for _, label in view.classes) if view else ()
+
+
+def _unknown_examples(unknown: Sequence[tuple[int, str]]) -> Problem:
+    """Ids with their places in the body, of which no example is kept."""
+    errors = [
+        {"pointer": f"#/ids/{index}", "detail": f"no example {one!r} is kept"}
+        for index, one in unknown[:_NAMED]
+    ]
+    return Problem(
+        "unknown-example",
+        f"{len(unknown)} of the ids belong to no example that is kept, the first is "
+        f"{unknown[0][1]!r}; nothing was forgotten, send the others again. Of examples that are "
+        "kept no longer only sums are left, which cannot be taken apart: forget their label, or "
+        "the task",
+        errors=errors,
+    )
 
 
 def _prompt_of(task: str, snapshot: Snapshot | None) -> PromptKind:

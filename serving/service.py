@@ -236,14 +236,15 @@ class Service:
             return live.manifest
         return self.store.manifest(version)
 
-    async def forget(self, task: str) -> None:
-        """Notes durably that a task is to be forgotten, and withdraws its declaration.
+    async def forget(self, request: Callable[P, str], *args: P.args, **kwargs: P.kwargs) -> str:
+        """Notes durably what is to be forgotten: one of the calls of `learning`; the request's id.
 
-        Raises Problem unknown-task.
+        Raises Problem as the call does.
         """
-        await self.off_loop(self.learning.forget, task)
+        erasure = await self.off_loop(request, *args, **kwargs)
         if self._wake is not None:
             self._wake()
+        return erasure
 
     async def promote(self, version: int) -> Manifest:
         """Makes a version's content live: here, before this returns.

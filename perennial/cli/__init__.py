@@ -16,7 +16,7 @@ COMMANDS = {
         "Tell the truth about a prediction, or show live accuracy.",
     ),
     "tasks": ("perennial.cli.tasks:tasks", "List the tasks the server knows."),
-    "forget": ("perennial.cli.forget:forget", "Forget a task."),
+    "forget": ("perennial.cli.forget:forget", "Forget a task, a class or examples."),
     "versions": ("perennial.cli.versions:versions", "List versions, and which one is live."),
     "promote": ("perennial.cli.promote:promote", "Make a kept version live again."),
     "watch": ("perennial.cli.watch:watch", "Follow what the server does, live."),

@@ -18,6 +18,7 @@ from perennial.client.events import Event, EventParser
 from perennial.client.results import (
     Batch,
     Classification,
+    Erasure,
     Feedback,
     Forgetting,
     Info,
@@ -125,9 +126,16 @@ class AsyncClient:
         """See `Client.declare`."""
         return await self._send(calls.declare(name, labels))
 
-    async def forget(self, task: str) -> Forgetting:
+    async def forget(
+        self, task: str, *, label: str | None = None, ids: Iterable[str] | None = None
+    ) -> Forgetting:
         """See `Client.forget`."""
-        return await self._send(calls.forget(task))
+        return await self._send(calls.forget(task, label, ids))
+
+    async def erasure(self, erasure: Forgetting | str) -> Erasure:
+        """See `Client.erasure`."""
+        erasure_id = erasure if isinstance(erasure, str) else erasure.erasure
+        return await self._send(calls.erasure(erasure_id))
 
     async def versions(self, limit: int | None = None, before: int | None = None) -> Versions:
         """See `Client.versions`."""

@@ -22,6 +22,7 @@ from perennial.client.parts import in_bounded_parts
 from perennial.client.results import (
     Batch,
     Classification,
+    Erasure,
     Feedback,
     Forgetting,
     Info,
@@ -164,8 +165,19 @@ def declare(name: str, labels: Iterable[str]) -> Call[Task]:
     return Call("PUT", path, _as(Task), {"labels": list(labels)}, repeatable=True)
 
 
-def forget(name: str) -> Call[Forgetting]:
-    return Call("DELETE", f"/v1/tasks/{_segment(name)}", _as(Forgetting))
+def forget(name: str, label: str | None, ids: Iterable[str] | None) -> Call[Forgetting]:
+    """Raises ValueError for both a label and ids."""
+    path = f"/v1/tasks/{_segment(name)}"
+    if ids is None:
+        path += "" if label is None else f"/labels/{_segment(label)}"
+        return Call("DELETE", path, _as(Forgetting))
+    if label is not None:
+        raise ValueError("either a label or ids of examples can be forgotten in one call")
+    return Call("POST", f"{path}/examples/forget", _as(Forgetting), {"ids": list(ids)})
+
+
+def erasure(erasure_id: str) -> Call[Erasure]:
+    return _get(f"/v1/erasures/{_segment(erasure_id)}", _as(Erasure))
 
 
 def versions(limit: int | None, before: int | None) -> Call[Versions]:

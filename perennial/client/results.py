@@ -146,10 +146,39 @@ class Task(Answer):
 
 
 class Forgetting(Answer):
-    """A task that is being forgotten."""
+    """A task, a class or examples that are being forgotten. erasure: id of the request."""
 
     task: str
     status: str
+    erasure: str = ""
+
+
+class Range(Answer):
+    """Versions by their numbers, both ends included."""
+
+    first: int
+    last: int
+
+
+class Erasure(Answer):
+    """What a request to forget came to; None, but for the status, until it is carried out.
+
+    version: the one without it; examples, classes, prompts_dropped: how many went; not_found: ids
+    of which no example was kept any more; exact: False where the spread that classes share stays;
+    older_versions: kept ones, which hold what they held; deletable_from: when these may begin to
+    be deleted.
+    """
+
+    erasure: str
+    status: Literal["forgetting", "forgotten"]
+    version: int | None = None
+    examples: int | None = None
+    classes: int | None = None
+    prompts_dropped: int | None = None
+    not_found: int | None = None
+    exact: bool | None = None
+    older_versions: tuple[Range, ...] = ()
+    deletable_from: datetime | None = None
 
 
 class Prequential(Answer):

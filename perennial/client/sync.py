@@ -17,6 +17,7 @@ from perennial.client.events import Event, parse
 from perennial.client.results import (
     Batch,
     Classification,
+    Erasure,
     Feedback,
     Forgetting,
     Info,
@@ -138,12 +139,19 @@ class Client:
         """Say which labels a task may have; none: any. Optional: teaching declares a task too."""
         return self._send(calls.declare(name, labels))
 
-    def forget(self, task: str) -> Forgetting:
+    def forget(
+        self, task: str, *, label: str | None = None, ids: Iterable[str] | None = None
+    ) -> Forgetting:
         """Forget a task with the next version: as if it had never been taught. Raises NotFound.
 
-        All prompts are dropped if it ever trained one; they begin anew with the next training.
+        label: only this class of it; ids: only these examples. Prompts that may carry traces of the
+        task are dropped; they begin anew with the next training.
         """
-        return self._send(calls.forget(task))
+        return self._send(calls.forget(task, label, ids))
+
+    def erasure(self, erasure: Forgetting | str) -> Erasure:
+        """What a request to forget came to. Raises NotFound."""
+        return self._send(calls.erasure(erasure if isinstance(erasure, str) else erasure.erasure))
 
     def versions(self, limit: int | None = None, before: int | None = None) -> Versions:
         """A page of the history, newest first: at most `limit`, all below `before`."""

@@ -1,8 +1,10 @@
-"""Forgetting a task: as if it had never been taught."""
+"""Forgetting a task, a class or examples: as if that had never been taught."""
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +15,19 @@ from learner.events import Event
 from learner.knowledge import Knowledge
 from learner.loop import Learner
 from learner.publisher import FORGOTTEN
-from prompt_store import Backend, Batch, Erasure, Kind, MemoryBackend, Store
+from prompt_store import (
+    Backend,
+    Batch,
+    Erasure,
+    Kind,
+    Manifest,
+    MemoryBackend,
+    Store,
+    batch_id,
+)
 from prompt_store.records import encode
 from tests.learner.conftest import MakeLearner, batch, quick, run_dry
+from tests.prompt_store.faults import CountingBackend, Died, DyingBackend
 
 MAIL = batch("mail", ["refund", "order"])
 BANK = batch("bank", ["card", "loan"])
@@ -37,9 +49,46 @@ def copy(source: Backend, target: Backend) -> None:
         target.create(key, source.read(key))
 
 
-def forget(learner: Learner, store: Store, task: str) -> None:
-    store.erasures.ask(task, after=store.timeline().head)
+def forget(learner: Learner, store: Store, task: str, **what: Any) -> Manifest:
+    """The version that carried it out."""
+    erasure = store.erasures.ask(task, after=store.timeline().head, **what)
     run_dry(learner)
+    (manifest,) = (m for m in history(store) if m.metrics.get("erasure") == erasure.id)
+    return manifest
+
+
+def history(store: Store) -> list[Manifest]:
+    return store.manifests(100)
+
+
+def check_equal(store: Store, never: Store) -> None:
+    left, plain = known(store), known(never)
+    assert left.labels == plain.labels
+    assert {n: t.examples.seen for n, t in left.tasks.items()} == {
+        n: t.examples.seen for n, t in plain.tasks.items()
+    }
+    for one, other in zip(left.domains, plain.domains, strict=True):
+        assert one.tasks == other.tasks
+        assert one.prompt is None
+        assert one.statistics is not None
+        assert other.statistics is not None
+        mine = one.statistics.select(other.statistics.classes)
+        np.testing.assert_allclose(mine.sums, other.statistics.sums, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(mine.scatter, other.statistics.scatter, rtol=0, atol=1e-9)
+        assert one.head is not None
+        assert other.head is not None
+        for name, tensor in other.head.tensors().items():
+            np.testing.assert_allclose(one.head.tensors()[name], tensor, rtol=0, atol=1e-9)
+
+
+def part(whole: Batch, *labels: str) -> Batch:
+    """The examples of some labels, as a batch of their own with new ids."""
+    rest = tuple(
+        one.model_copy(update={"id": f"{whole.id}-{one.id}"})
+        for one in whole.examples
+        if one.label in labels
+    )
+    return whole.model_copy(update={"id": batch_id(), "examples": rest})
 
 
 @pytest.mark.parametrize("gate", ["open", "closed"])
@@ -76,7 +125,7 @@ def test_the_manifest_does_not_name_what_was_forgotten(
     forget(learner, store, "mail")
     manifest = store.manifest(store.timeline().live or 0)
     assert manifest.kind is Kind.FORGET
-    assert manifest.metrics["prompts_dropped"] == 1
+    assert manifest.metrics["prompts_dropped"] == 2
     assert "mail" not in manifest.model_dump_json()
     assert store.erasures.pending() == []
 
@@ -165,3 +214,147 @@ def test_prompts_of_another_method_are_traces_too(store: Store, learner_on: Make
     forget(learner_on(store, quick(method="frozen")), store, "mail")
     assert known(store).domains[0].prompt is None
     assert all(task.prompt is None for task in known(store).tasks.values())
+
+
+@pytest.mark.parametrize("gate", ["open", "closed"])
+@pytest.mark.parametrize("what", ["class", "examples"])
+def test_what_remains_equals_never_having_seen_a_class_or_examples(
+    gate: str, what: str, store: Store, learner_on: MakeLearner
+) -> None:
+    whole = batch("mail", ["refund", "order", "thanks"])
+    stays, goes = part(whole, "refund", "order"), part(whole, "thanks")
+    learner = learner_on(store, quick(gate=gate))
+    taught(learner, store, stays, BANK, goes)
+    asked = {"label": "thanks"} if what == "class" else {"examples": [e.id for e in goes.examples]}
+    manifest = forget(learner, store, "mail", **asked)
+    counts = {name: manifest.metrics[name] for name in ("examples", "classes", "not_found")}
+    assert counts == {"examples": 8, "classes": 1, "not_found": 0}
+    assert manifest.metrics["exact"] == 1
+    assert (manifest.metrics["prompts_dropped"] != 0) == (gate == "open")
+    said = manifest.model_dump_json()
+    assert "thanks" not in said
+    assert not any(one.id in said for one in goes.examples)
+    assert list(store.backend.list_after("erasures/")) == []
+    never = Store.open(f"memory://never-{gate}-{what}")
+    taught(learner_on(never, quick(method="frozen")), never, stays, BANK)
+    check_equal(store, never)
+
+
+def test_some_examples_of_a_class_leave_the_others_their_roles_anew(
+    store: Store, learner_on: MakeLearner
+) -> None:
+    learner = learner_on(store, quick(method="frozen"))
+    first, rest = part(MAIL, "refund"), part(MAIL, "order")
+    taught(learner, store, first, rest)
+    gone = [first.examples[i].id for i in (0, 3)]
+    manifest = forget(learner, store, "mail", examples=[*gone, "of nobody"])
+    assert (manifest.metrics["examples"], manifest.metrics["not_found"]) == (2, 1)
+    left = known(store).tasks["mail"].examples
+    assert left.seen == {"refund": 6, "order": 8}
+    refunds = [row for row in left.rows if row.label == "refund"]
+    assert [row.held_out for row in refunds] == [False, False, False, True, False, False]
+
+
+def test_a_waiting_batch_is_learnt_once_without_what_is_forgotten(
+    store: Store, learner_on: MakeLearner
+) -> None:
+    learner = learner_on(store, quick(method="frozen"))
+    taught(learner, store, BANK)
+    emptied = part(MAIL, "order")
+    for one in (MAIL, emptied):
+        store.intake.accept(one)
+    manifest = forget(learner, store, "mail", label="order")
+    assert manifest.batches == (MAIL.id,) == manifest.decided
+    assert manifest.metrics["examples"] == 16
+    assert known(store).tasks["mail"].examples.seen == {"refund": 8}
+    outcomes = [store.intake.outcome(one.id) for one in (MAIL, emptied)]
+    assert [one and one.status for one in outcomes] == ["published", "failed"]
+    assert store.intake.pending() == []
+    check_once(store, MAIL, BANK)
+
+
+def check_once(store: Store, *sent: Batch) -> None:
+    names = Counter(one.id for one in sent)
+    assert Counter(b for m in history(store) for b in m.batches) == names
+    assert Counter(b for m in history(store) for b in m.decided) == names
+
+
+def test_an_undecided_batch_is_cut_short_and_its_rest_trained_all_the_same(
+    store: Store, learner_on: MakeLearner
+) -> None:
+    whole = batch("mail", ["refund", "order", "thanks"])
+    untouched = batch("mail", ["refund", "order"])
+    learner = learner_on(store, quick(gate="open", method="q-tuning"))
+    store.intake.accept(whole)
+    store.intake.accept(untouched)
+    assert learner.step()
+    manifest = forget(learner, store, "mail", label="thanks")
+    assert manifest.decided == (whole.id,)
+    assert store.intake.pending() == []
+    check_once(store, whole, untouched)
+    assert known(store).tasks["mail"].prompt is not None
+    assert not any(row.label == "thanks" for row in known(store).tasks["mail"].examples.rows)
+
+
+def test_a_class_with_more_examples_than_are_kept_leaves_no_statistics(
+    store: Store, learner_on: MakeLearner
+) -> None:
+    few = quick(method="frozen", keep_per_class=4)
+    learner = learner_on(store, few)
+    taught(learner, store, MAIL, BANK)
+    manifest = forget(learner, store, "mail", label="order")
+    assert (manifest.metrics["examples"], manifest.metrics["exact"]) == (8, 1)
+    (domain,) = known(store).domains
+    assert domain.statistics is not None
+    kept = known(store).seen(domain).features.astype(np.float64)
+    np.testing.assert_allclose(domain.statistics.scatter, kept.T @ kept, rtol=0, atol=1e-9)
+    rows = known(store).tasks["mail"].examples.rows
+    forget(learner, store, "mail", examples=[row.id for row in rows])
+    assert "mail" not in known(store).tasks  # of eight seen, none of the four kept is left
+
+
+def test_without_examples_a_class_goes_but_not_from_the_common_spread(
+    store: Store, learner_on: MakeLearner
+) -> None:
+    learner = learner_on(store, quick(method="frozen", retain="none"))
+    taught(learner, store, MAIL, BANK)
+    manifest = forget(learner, store, "mail", label="order")
+    assert (manifest.metrics["examples"], manifest.metrics["exact"]) == (8, 0)
+    (domain,) = known(store).domains
+    assert domain.statistics is not None
+    assert sorted(domain.statistics.classes) == ["bank/card", "bank/loan", "mail/refund"]
+    manifest = forget(learner, store, "mail", examples=["refund-0"])
+    assert (manifest.metrics["examples"], manifest.metrics["not_found"]) == (0, 1)
+
+
+@pytest.mark.slow
+def test_dying_before_any_step_forgets_once(learner_on: MakeLearner) -> None:
+    def filled() -> Backend:
+        backend = MemoryBackend()
+        store = Store.on(backend)
+        for one in (BANK, part(MAIL, "refund"), part(MAIL, "order")):
+            store.intake.accept(one)
+            run_dry(learner_on(store, config))
+        store.intake.accept(waiting)
+        store.erasures.ask("mail", after=store.timeline().head, label="order")
+        return backend
+
+    config, waiting = quick(method="frozen"), part(MAIL, "refund", "order")
+    before, whole_life = filled(), MemoryBackend()
+    copy(before, whole_life)
+    counting = CountingBackend(whole_life)
+    run_dry(learner_on(Store(counting), config))
+    for dies_at in range(0, counting.calls.total(), 3):
+        backend = MemoryBackend()
+        copy(before, backend)
+        with pytest.raises(Died):
+            run_dry(learner_on(Store(DyingBackend(backend, dies_at)), config))
+        store = Store.on(backend)
+        run_dry(learner_on(store, config))
+        assert [m.kind for m in history(store)].count(Kind.FORGET) == 1
+        assert [m for m in history(store) if waiting.id in m.batches] == [
+            m for m in history(store) if waiting.id in m.decided
+        ]
+        assert known(store).tasks["mail"].examples.seen == {"refund": 16}
+        assert store.erasures.pending() == []
+        assert store.intake.pending() == []

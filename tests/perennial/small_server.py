@@ -20,6 +20,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 LINES = "application/x-ndjson"
 REFUSED = {"type": "about:blank", "title": "No", "status": 422, "detail": "not this one"}
+FORGOTTEN = {"version": 9, "examples": 5, "classes": 2, "prompts_dropped": 1, "exact": True}
 STEPS = ("queued", "refreshed", "training", "evaluating", "published")
 
 
@@ -54,6 +55,8 @@ class SmallServer:
     limits: dict[str, Any] = field(default_factory=lambda: {"inputs": 256})
     bad_input: Any = None
     ends_streams: bool = False
+    forgotten: dict[str, Any] = field(default_factory=lambda: dict(FORGOTTEN))
+    forgets_after: int = 2  # looks at the report
 
     def refuse(self, status: int, *, retry_after: int | None = None, **members: Any) -> None:
         """Answer the next request, whatever it is, with this problem."""
@@ -86,6 +89,9 @@ class SmallServer:
             ("GET", "/v1/tasks/{task}", self._task),
             ("PUT", "/v1/tasks/{task}", self._declare),
             ("DELETE", "/v1/tasks/{task}", self._forget),
+            ("DELETE", "/v1/tasks/{task}/labels/{label}", self._forget_label),
+            ("POST", "/v1/tasks/{task}/examples/forget", self._forget_examples),
+            ("GET", "/v1/erasures/{erasure}", self._erasure),
             ("GET", "/v1/versions", self._versions),
             ("GET", "/v1/versions/{number}", self._version),
             ("POST", "/v1/versions/{number}/promote", self._promote),
@@ -193,7 +199,21 @@ class SmallServer:
 
     async def _forget(self, task: str) -> dict[str, Any]:
         del self.labels[task]
-        return {"task": task, "status": "forgetting"}
+        return {"task": task, "status": "forgetting", "erasure": "e1"}
+
+    async def _forget_label(self, task: str, label: str) -> dict[str, Any]:
+        self.labels[task].remove(label)
+        return {"task": task, "status": "forgetting", "erasure": "e1"}
+
+    async def _forget_examples(self, task: str, request: Request) -> dict[str, Any]:
+        self.forgotten["examples"] = len((await request.json())["ids"])
+        return {"task": task, "status": "forgetting", "erasure": "e1"}
+
+    async def _erasure(self, erasure: str) -> dict[str, Any]:
+        self.forgets_after -= 1
+        if self.forgets_after > 0:
+            return {"erasure": erasure, "status": "forgetting"}
+        return {"erasure": erasure, "status": "forgotten", **self.forgotten}
 
     async def _versions(self, limit: int = 50, before: int | None = None) -> dict[str, Any]:
         known = [_version(8, "train"), _version(7, "refresh")]
