@@ -139,13 +139,15 @@ class Learner:
     def _readable(self, batch_id: str) -> Batch | None:
         """A waiting batch; None, and said aloud once, where its record is damaged."""
         try:
-            return self._store.intake.read(batch_id)
+            batch = self._store.intake.read(batch_id)
         except Corrupt as error:
             if not self._attempts[batch_id]:
-                log.error("batch %s cannot be read and is passed over: %s", batch_id, error)
+                log.error("batch %s cannot be read and is passed over", batch_id)
                 self._standing.tell("failed", [], message=str(error))
                 self._attempts.are_used_up_by(batch_id)
             return None
+        self._standing.know(batch)
+        return batch
 
     def _refresh(self, batches: list[Batch]) -> None:
         started = time.process_time()
@@ -339,7 +341,9 @@ class Learner:
 
     def _task(self, batch_id: str) -> str:
         if batch_id not in self._task_of:
-            self._task_of[batch_id] = self._store.intake.read(batch_id).task
+            batch = self._store.intake.read(batch_id)
+            self._standing.know(batch)
+            self._task_of[batch_id] = batch.task
         return self._task_of[batch_id]
 
     def _release(self, batches: list[str], gate: dict[str, Any] | None = None) -> None:

@@ -97,7 +97,6 @@ class Publisher:
 
     def fail(self, batch: Batch, reason: str) -> None:
         """Settle a batch that no manifest will ever name."""
-        log.warning("batch %s cannot be learnt: %s", batch.id, reason)
         outcome = Outcome(batch=batch.id, task=batch.task, status="failed", error=reason)
         self._store.intake.settle(outcome)
 

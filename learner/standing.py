@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from learner.archive import METHOD, Archive
@@ -11,7 +12,9 @@ from learner.knowledge import Knowledge
 from learner.methods.base import SNAPSHOT, MethodState
 from learner.origin import check_backbone
 from learner.publisher import Entry, Publisher, descends
-from prompt_store import Kind, Manifest, MethodReference, Store, Timeline
+from prompt_store import Batch, Kind, Manifest, MethodReference, Store, Timeline
+
+log = logging.getLogger(__name__)
 
 _EVENT_OF = {
     Kind.REFRESH: "refreshed",
@@ -40,6 +43,7 @@ class Standing:
         self._emit = emit
         self._state: tuple[int, MethodState | None] | None = None
         self._published: int | None = None
+        self._origins: dict[str, dict[str, str]] = {}
 
     def catch_up(self) -> Timeline:
         """Know what is live now, and settle what was decided.
@@ -108,10 +112,25 @@ class Standing:
         blobs = {} if manifest is None else manifest.blobs
         return {role: digest for role, digest in blobs.items() if role.startswith(METHOD)}
 
+    def know(self, batch: Batch) -> None:
+        """Note where a batch comes from, for the log: its record goes when it is settled."""
+        trace = {} if batch.trace is None else {"trace": batch.trace}
+        self._origins[batch.id] = {"task": batch.task, **trace}
+
     def tell(self, kind: str, batches: Sequence[str], **facts: object) -> None:
-        """Emit an event."""
-        fields = {"kind": kind, "batches": tuple(dict.fromkeys(batches)), **facts}
-        self._emit(Event.model_validate(fields))
+        """Emit an event, and log it, a line for each batch; progress at debug.
+
+        Why a batch fails may quote what users sent: its state says so, the log does not.
+        """
+        named = tuple(dict.fromkeys(batches))
+        self._emit(Event.model_validate({"kind": kind, "batches": named, **facts}))
+        level = logging.DEBUG if kind == "progress" else logging.INFO
+        if not log.isEnabledFor(level):
+            return
+        said = {name: facts[name] for name in ("task", "version", "phase") if facts.get(name)}
+        for batch in named or (None,):
+            whose = {} if batch is None else {"batch": batch, **self._origins.get(batch, {})}
+            log.log(level, "learner: %s", kind, extra={"fields": {**said, **whose}})
 
     def _lineage_manifest(self) -> Manifest | None:
         number = self._store.timeline().lineage

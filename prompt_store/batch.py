@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from prompt_store.fields import BatchId, Digest, Moment, Name, Number, Task
+from prompt_store.fields import BatchId, Digest, Moment, Name, Number, Task, TraceParent
 from prompt_store.records import Record
 
 
@@ -27,13 +27,19 @@ class Example(Record):
 
 
 class Batch(Record):
-    """What one POST carries."""
+    """What one POST carries. traceparent: of the request that brought it."""
 
     id: BatchId
     task: Task
     received_at: Moment
     body_digest: Digest
     examples: Annotated[tuple[Example, ...], Field(min_length=1)]
+    traceparent: TraceParent | None = None
+
+    @property
+    def trace(self) -> str | None:
+        """Its trace's id."""
+        return None if self.traceparent is None else self.traceparent.split("-")[1]
 
 
 class Outcome(Record):

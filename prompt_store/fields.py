@@ -14,6 +14,9 @@ Name = Annotated[str, StringConstraints(min_length=1)]
 Task = Annotated[str, StringConstraints(pattern=r"^[^/]+$")]  # no slash: a class is task/label
 ClassName = Annotated[str, StringConstraints(pattern=r"(?s)^[^/]+/.+$")]
 Moment = AwareDatetime
+TraceParent = Annotated[  # W3C Trace Context, version 00
+    str, StringConstraints(pattern=r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
+]
 
 
 def _plain_json(value: dict[str, Any]) -> dict[str, Any]:

@@ -10,9 +10,12 @@ from prompt_store.errors import CorruptRecord, UnsupportedFormat
 
 
 class Record(BaseModel):
-    """Base of what is stored as JSON. Fields that a newer writer added are ignored."""
+    """Base of what is stored as JSON. Fields that a newer writer added are ignored.
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    Errors name the field and not its value, which may be what a user sent: they reach logs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     FORMAT: ClassVar[int] = 1  # raised when old readers must not read new records
 

@@ -56,6 +56,7 @@ class Classifier:
     ) -> None:
         bound_blas(1)
         self._settings = Settings(**settings)
+        self._settings.logging().begin()
         self._learner = learner
         engines = await asyncio.to_thread(load_engines, self._settings)
         self._broadcaster = Broadcaster()
@@ -98,6 +99,7 @@ class Learner:
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self._settings = Settings(**settings)
+        self._settings.logging().begin()
         self._broadcaster = Broadcaster()
         self._error: BaseException | None = None
         learner, images = self._settings.learner, self._settings.image_options()
@@ -184,14 +186,27 @@ LEARNER = serve.deployment(name="Learner", num_replicas=1, health_check_period_s
 )
 
 
+DEPLOYMENTS = (CLASSIFIER, LEARNER)
+
+
 def build(args: dict[str, Any]) -> serve.Application:
     """The application for a Serve config file; `args` are the settings. Raises ValidationError."""
     settings = Settings(**{"engine": "ray", **args})
     plain = settings.model_dump(mode="json", exclude={"config"})
-    classifier = CLASSIFIER
+    classifier, learner = (one.options(logging_config=_logging(settings)) for one in DEPLOYMENTS)
     if "replicas" in args:  # else the config file's own num_replicas or autoscaling decides
         classifier = classifier.options(num_replicas=settings.replicas)
-    return classifier.bind(plain, LEARNER.bind(plain))
+    return classifier.bind(plain, learner.bind(plain))
+
+
+def _logging(settings: Settings) -> dict[str, Any]:
+    """Of Serve's own lines. Its access log would tell paths; `RequestRecord` has a line for each."""
+    encoding = "TEXT" if settings.log_format == "text" else "JSON"
+    return {
+        "encoding": encoding,
+        "log_level": settings.log_level.upper(),
+        "enable_access_log": False,
+    }
 
 
 def run(settings: Settings, announce: Callable[[str], None] | None = None) -> None:

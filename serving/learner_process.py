@@ -24,6 +24,7 @@ from backbones.engines import Precision
 from learner.config import LearnerConfig
 from learner.events import Event
 from prompt_store import Store
+from serving.logs import Logging
 from serving.precision import load_int8
 from serving.settings import ImageOptions
 
@@ -48,9 +49,10 @@ class LearnerProcess:
         observe: Callable[[Event], None],
         image_options: ImageOptions | None = None,
         precision: Precision = "fp32",
+        logging: Logging = Logging(),  # noqa: B008  frozen
     ) -> None:
         settings = config.model_dump_json()
-        self._arguments = (store, backbone, image_options or {}, precision, settings)
+        self._arguments = (store, backbone, image_options or {}, precision, logging, settings)
         self._observe = observe
         self._context = multiprocessing.get_context("spawn")
         self._stopping = threading.Event()
@@ -144,11 +146,13 @@ def learn_until_stopped(
     backbone: str,
     image_options: ImageOptions,
     precision: Precision,
+    logging: Logging,
     config_json: str,
 ) -> None:
     """The child's main: a worker, and a thread that listens to the parent."""
     for number in (signal.SIGINT, signal.SIGTERM):  # the parent's to handle: it closes the pipe
         signal.signal(number, signal.SIG_IGN)
+    logging.begin()
     config = LearnerConfig.model_validate_json(config_json)
     from backbones import load  # torch takes seconds to import: not in the parent's way
     from learner.worker import Worker

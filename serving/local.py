@@ -25,7 +25,6 @@ from serving.settings import Settings
 log = logging.getLogger(__name__)
 
 BACKLOG = 2048
-_LOGGED = ("refreshed", "published", "candidate", "failed")  # the learner's events
 SHUTDOWN_SECONDS = 15
 """How long requests under way may take to finish after SIGTERM."""
 
@@ -84,22 +83,15 @@ class LocalServer:
             self._observe,
             settings.image_options(),
             settings.precision,
+            settings.logging(),
         )
         self.app = create_app(self.service)
 
     def _observe(self, event: Event) -> None:
         """From the learner's thread: pass on its progress; what it published is worth a look."""
         self.service.observe(event)
-        _log(event)
         if event.version is not None and self.loop is not None and not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self.service.refresh, event.version)
-
-
-def _log(event: Event) -> None:
-    """Lets a person at the terminal see it learn."""
-    if event.kind in _LOGGED:
-        told = event.model_dump(include={"task", "version", "message"}, exclude_none=True)
-        log.info("learner: %s", event.kind, extra={"fields": told})
 
 
 async def _serve(

@@ -1,6 +1,6 @@
 """What every request goes through before it is routed, outermost first.
 
-    RequestRecord   an id for the request, one log line, its metrics, and 500 for what nobody caught
+    RequestRecord   ids of the request, one log line, its metrics, and 500 for what nobody caught
     BodyLimit       413 as soon as a body, or a stream of lines, grows too large
     Deadline        503 where no answer has begun in time
 
@@ -18,24 +18,28 @@ import time
 import uuid
 from dataclasses import dataclass
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.logs import request_id
 from serving.media_types import LINES, media_type_sent
 from serving.problems import Problem
 from serving.service import Service
+from serving.trace import Trace, begun, joined, trace
 
 logger = logging.getLogger(__name__)
 
-REQUEST_ID = "X-Request-Id"
-REPLICA = "X-Perennial-Replica"
+REQUEST_ID = b"x-request-id"
+TRACEPARENT = b"traceparent"
+TRACERESPONSE = b"traceresponse"
+REPLICA = (b"x-perennial-replica", uuid.uuid4().hex[:12].encode())
 """Which replica answered: a random name, new for every start of one."""
-_REPLICA_NAME = uuid.uuid4().hex[:12]
-_OWN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_OWN_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _UNMATCHED = "unmatched"
-_PROBES = ("/health/live", "/health/ready", "/metrics")
-"""Routes that machines ask for all day: logged at debug."""
+_POLLED = ("/health/live", "/health/ready", "/metrics", "/v1/batches/{batch}")
+"""Routes that machines ask for all day: logged at debug where nothing is wrong."""
+_TOLD = ("caller", "version", "batch")
+"""What a route may note in the request's state for its log line."""
 STREAMED = "/v1/classify"
 """The path whose bodies may be streams of lines."""
 _DRAINED_BYTES = 64 * 2**20
@@ -73,18 +77,15 @@ class RequestRecord:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        name = _request_id(Headers(scope=scope))
-        token = request_id.set(name)
+        name, known = _ids(scope)
+        token, trace_token = request_id.set(name), trace.set(known)
         answer = _Answer()
         started = time.perf_counter()
 
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answer.status, answer.began = message["status"], time.perf_counter()
-                headers = MutableHeaders(scope=message)
-                headers[REPLICA] = _REPLICA_NAME
-                if not _ray_names(scope):
-                    headers[REQUEST_ID] = name
+                message["headers"] = [*message.get("headers", ()), *_marks(scope, name, known)]
             await send(message)
 
         try:
@@ -97,12 +98,31 @@ class RequestRecord:
         finally:
             _record(scope, answer, started)
             request_id.reset(token)
+            trace.reset(trace_token)
 
 
-def _request_id(headers: Headers) -> str:
-    """The caller's own id where it is harmless to log, otherwise a new one."""
-    own = headers.get(REQUEST_ID, "")
-    return own if _OWN_ID.fullmatch(own) else uuid.uuid4().hex
+def _ids(scope: Scope) -> tuple[str, Trace]:
+    """The request's id and its trace: the caller's own where they are valid and harmless to log.
+
+    Otherwise new ones, and the same one where the caller sends neither.
+    """
+    own, parents = b"", []
+    for name, value in scope["headers"]:
+        if name == REQUEST_ID:
+            own = value
+        elif name == TRACEPARENT:
+            parents.append(value)
+    new = uuid.uuid4().hex
+    known = (joined(parents[0]) if len(parents) == 1 else None) or begun(new)
+    return (own.decode() if _OWN_ID.fullmatch(own) else new), known
+
+
+def _marks(scope: Scope, name: str, known: Trace) -> list[tuple[bytes, bytes]]:
+    """Headers of every answer."""
+    marks = [REPLICA, (TRACERESPONSE, known.parent.encode())]
+    if not _ray_names(scope):
+        marks.append((REQUEST_ID, name.encode()))
+    return marks
 
 
 def _ray_names(scope: Scope) -> bool:
@@ -124,14 +144,16 @@ def _record(scope: Scope, answer: _Answer, started: float) -> None:
     """Measures and logs by the route's pattern: paths hold names that users chose."""
     route = getattr(scope.get("route"), "path", _UNMATCHED)
     seconds = (answer.began or time.perf_counter()) - started
+    state = scope.get("state", {})
     fields = {
         "method": scope["method"],
         "route": route,
         "status": answer.status,
         "milliseconds": round(seconds * 1000, 2),
-        "caller": scope.get("state", {}).get("caller"),
+        **{name: state[name] for name in _TOLD if name in state},
     }
-    level = logging.DEBUG if route in _PROBES else logging.INFO
+    polled = route in _POLLED and answer.status < 400
+    level = logging.DEBUG if polled else logging.INFO
     logger.log(level, "answered", extra={"fields": fields})
     service = _known_service(scope)
     if service is not None:

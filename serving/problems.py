@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from prompt_store import StoreError
+from serving.trace import trace
 
 TYPE_PREFIX = "https://perennial.dev/problems/"
 MEDIA_TYPE = "application/problem+json"
@@ -113,8 +114,11 @@ class Problem(HTTPException):
 
     def response(self) -> Response:
         """The answer that says so."""
-        body = orjson.dumps(self.members)
-        return Response(body, self.status_code, self.headers, media_type=MEDIA_TYPE)
+        known = trace.get()
+        members = self.members if known is None else {**self.members, "trace": known.id}
+        return Response(
+            orjson.dumps(members), self.status_code, self.headers, media_type=MEDIA_TYPE
+        )
 
 
 def invalid(pointer: str, detail: str) -> Problem:

@@ -28,6 +28,7 @@ from pydantic_settings import (
 from backbones.engines import Precision, Runtime
 from backbones.images import MAX_PIXELS
 from learner.config import LearnerConfig
+from serving.logs import Form, Level, Logging
 from serving.names import LONGEST_NAME
 
 Scope = Literal["predict", "learn", "admin"]
@@ -178,6 +179,10 @@ class Settings(BaseSettings):
     batching: Batching = Field(Batching(), description="size of forward passes")
     polling: Polling = Field(Polling(), description="how often the store is looked at")
     learner: LearnerConfig = Field(LearnerConfig(), description="how the learner learns")
+    log_format: Form = Field(
+        "auto", description="of log lines: json, text, or auto: text where a terminal shows them"
+    )
+    log_level: Level = Field("info", description="the least that is logged")
     keys: tuple[Key, ...] = Field(
         (), description="bearer keys; none: anybody may predict, and only this machine may learn"
     )
@@ -192,6 +197,10 @@ class Settings(BaseSettings):
     def image_options(self) -> ImageOptions:
         """What `backbones.load` is told of images."""
         return {"image_size": self.image_size, "max_pixels": self.limits.image_pixels}
+
+    def logging(self) -> Logging:
+        """How every process of the server writes its log."""
+        return Logging(self.log_format, self.log_level)
 
     @model_validator(mode="after")
     def _keys_differ(self) -> Self:

@@ -11,6 +11,7 @@ import orjson
 
 from backbones import Input
 from prompt_store import Batch, Example, batch_id
+from serving.trace import trace
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Submission:
 
     def batch(self, keep_image: Callable[[bytes], str]) -> Batch:
         """The record for the intake. keep_image: stores an image's bytes, returns their digest."""
-        name = self.batch_id()
+        name, known = self.batch_id(), trace.get()
         return Batch(
             id=name,
             task=self.task,
@@ -63,6 +64,7 @@ class Submission:
                 _example(one, f"{name}-{index}", keep_image)
                 for index, one in enumerate(self.examples)
             ),
+            traceparent=None if known is None else known.parent,
         )
 
 

@@ -11,7 +11,6 @@ import click
 
 from perennial.cli.settings_flags import flags_of, settings_from
 from perennial.cli.settings_help import SettingsCommand
-from serving import logs
 from serving.settings import Settings
 
 ENGINES = {"local": "serving.local", "ray": "serving.application"}
@@ -43,7 +42,7 @@ def _run(settings: Settings) -> None:
     from learner.errors import LearnerError
     from prompt_store.errors import StoreError
 
-    logs.configure()
+    settings.logging().begin()
     try:
         _serve_until_interrupted(settings)
     except (BackboneError, LearnerError, StoreError, OSError) as error:

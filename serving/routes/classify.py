@@ -64,6 +64,7 @@ async def classify(request: Request, service: ServiceDependency) -> Response:
         question.inputs, asked.task, asked.top_k, asked.version, asked.min_version
     )
     answer = await unless_gone(request, work)
+    request.state.version = answer.version
     # Written out without the response model: this is the hot path.
     return Response(orjson.dumps(_members(answer)), media_type="application/json")
 

@@ -70,6 +70,7 @@ async def post_examples(
     examples = await read_examples(request, service.settings.limits)
     submission = Submission(task, examples, request.state.caller, idempotency_key)
     progress = await service.accept(submission)
+    request.state.batch = progress.batch
     response.headers["Location"] = f"/v1/batches/{progress.batch}"
     known = {**asdict(progress), "examples": len(examples)}
     return BatchBody(**known)

@@ -54,6 +54,7 @@ class ProblemDetails(BaseModel):
     errors: list[ContentError] | None = Field(
         None, description="for content that is not acceptable"
     )
+    trace: str | None = Field(None, description="id of the request's trace, 32 hex digits")
 
 
 def shown(*values: Any) -> Any:

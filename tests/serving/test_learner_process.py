@@ -8,6 +8,7 @@ import signal
 import threading
 from pathlib import Path
 
+import orjson
 import pytest
 
 from backbones import Input
@@ -16,26 +17,32 @@ from learner.events import Event
 from prompt_store import Store
 from serving.learner_process import LearnerProcess
 from serving.submission import Labelled, Submission
+from serving.trace import begun, trace
 from tests.backbones.models import SUPPORTED, save
 
 pytestmark = pytest.mark.slow
 
 
 def test_sigterm_is_the_servers_to_handle_and_stopping_ends_the_learner(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     store = tmp_path / "store"
-    batch = Submission("t", (Labelled(Input(text="small red"), "small"),), "anybody")
+    submission = Submission("t", (Labelled(Input(text="secret text"), "secret label"),), "anybody")
     opened = Store.open(store)
-    opened.intake.accept(batch.batch(opened.blobs.put))
+    token = trace.set(begun("ab" * 16))
+    batch = submission.batch(opened.blobs.put)
+    trace.reset(token)
+    opened.intake.accept(batch)
     backbone = save(SUPPORTED["bert"], tmp_path / "bert")
+    capfd.readouterr()  # what saving says
     refreshed = threading.Event()
 
     def observe(event: Event) -> None:
         if event.kind == "refreshed":
             refreshed.set()
 
-    learner = LearnerProcess(str(store), str(backbone), LearnerConfig(), observe)
+    config = LearnerConfig(method="frozen")
+    learner = LearnerProcess(str(store), str(backbone), config, observe)
     with caplog.at_level(logging.INFO, logger="serving"):
         learner.start()
         assert refreshed.wait(60)
@@ -47,3 +54,9 @@ def test_sigterm_is_the_servers_to_handle_and_stopping_ends_the_learner(
     assert learner.pid == pid
     assert learner.exit_code == 0
     assert [record.getMessage() for record in caplog.records] == ["stopping the learner"]
+    said = capfd.readouterr().err
+    assert "secret" not in said
+    lines = [orjson.loads(line) for line in said.splitlines()]
+    told = {line["message"]: line for line in lines if line.get("batch") == batch.id}
+    line = told["learner: refreshed"]
+    assert (line["trace"], line["task"], line["version"]) == ("ab" * 16, "t", 2)
