@@ -200,7 +200,7 @@ def build(args: dict[str, Any]) -> serve.Application:
 
 
 def _logging(settings: Settings) -> dict[str, Any]:
-    """Of Serve's own lines. Its access log would tell paths; `RequestRecord` has a line for each."""
+    """Of Serve's own lines. Its access log would tell paths; `RequestRecord` writes one."""
     encoding = "TEXT" if settings.log_format == "text" else "JSON"
     return {
         "encoding": encoding,

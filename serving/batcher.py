@@ -99,14 +99,18 @@ class Batcher:
         self._thread = threading.Thread(target=self._run, args=(loop,), name="encoder", daemon=True)
         self._thread.start()
 
-    async def stop(self) -> None:
-        """Refuses what waits, and returns after the pass that is running."""
+    def refuse(self) -> None:
+        """Refuses what waits, and what is still to come; the pass that is running ends."""
         with self._changed:
             self._stopping = True
             left = list(self._jobs)
             self._changed.notify()
         for job in left:
             _fail(job, _shutting_down())
+
+    async def stop(self) -> None:
+        """Refuses what waits, and returns after the pass that is running."""
+        self.refuse()
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
 

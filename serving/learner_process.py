@@ -85,15 +85,25 @@ class LearnerProcess:
             except OSError:  # the pipe is full, or closed: the learner looks for itself
                 log.debug("the learner was not woken")
 
+    def end(self) -> None:
+        """Ask the process to end. Never blocks."""
+        self._stopping.set()
+        self._hang_up()
+
     def stop(self) -> None:
         """Ask the process to end, wait, and kill it if it does not."""
         log.info("stopping the learner")
-        self._stopping.set()
-        self._hang_up()
-        self._thread.join(PATIENCE_SECONDS)
+        self.end()
+        try:
+            self._thread.join(PATIENCE_SECONDS)
+        finally:  # also where a signal ends the waiting
+            self.kill()
+        self._thread.join()
+
+    def kill(self) -> None:
+        """End the process now, wherever it is."""
         if self._process is not None and self._process.is_alive():
             self._process.kill()
-        self._thread.join()
 
     def _hang_up(self) -> None:
         """Close the pipe down, which tells the child to end."""

@@ -101,7 +101,7 @@ class LineStream(Response):
         self._freed.set()
 
     async def _lines(self, receive: Receive) -> AsyncIterator[Line]:
-        """Raises Problem: client-idle, body-too-large. Raises ClientDisconnect."""
+        """Raises Problem: client-idle, not-ready, body-too-large. Raises ClientDisconnect."""
         splitter = LineSplitter(self._limits.body_bytes)
         more = True
         while more:
@@ -116,11 +116,15 @@ class LineStream(Response):
             yield line
 
     async def _message(self, receive: Receive) -> Any:
-        seconds = self._limits.stream_idle_seconds
+        seconds, ending = self._limits.stream_idle_seconds, self._service.ending
+        if ending.hurried:
+            raise _stopping()
         try:
-            async with asyncio.timeout(seconds):
+            async with ending.patience(seconds):
                 message = await receive()
         except TimeoutError as error:
+            if ending.began:
+                raise _stopping() from error
             raise Problem(
                 "client-idle", f"nothing came for {seconds:g} s; send the rest in a new stream"
             ) from error
@@ -179,6 +183,10 @@ class LineStream(Response):
                 if problem.slug != "overloaded":
                     raise
             await asyncio.sleep(_PAUSE)
+
+
+def _stopping() -> Problem:
+    return Problem("not-ready", "the server is stopping; send the rest in a new stream")
 
 
 def result_members(one: Result) -> dict[str, Any]:

@@ -25,8 +25,6 @@ from serving.settings import Settings
 log = logging.getLogger(__name__)
 
 BACKLOG = 2048
-SHUTDOWN_SECONDS = 15
-"""How long requests under way may take to finish after SIGTERM."""
 
 
 def run(settings: Settings, announce: Callable[[str], None] | None = None) -> None:
@@ -43,11 +41,11 @@ def run(settings: Settings, announce: Callable[[str], None] | None = None) -> No
         access_log=False,
         log_config=None,
         server_header=False,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
     server.learner.start()
     try:
-        http = HttpServer(config, closing=server.service.events.close)
+        learner = server.learner
+        http = HttpServer(config, server.service, leave=learner.end, abandon=learner.kill)
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             runner.run(_serve(server, http, listener, announce or _ignore))
     finally:

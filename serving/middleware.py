@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 REQUEST_ID = b"x-request-id"
 TRACEPARENT = b"traceparent"
 TRACERESPONSE = b"traceresponse"
+CLOSE = (b"connection", b"close")
 REPLICA = (b"x-perennial-replica", uuid.uuid4().hex[:12].encode())
 """Which replica answered: a random name, new for every start of one."""
 _OWN_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
@@ -118,17 +119,14 @@ def _ids(scope: Scope) -> tuple[str, Trace]:
 
 
 def _marks(scope: Scope, name: str, known: Trace) -> list[tuple[bytes, bytes]]:
-    """Headers of every answer."""
+    """Headers of every answer. A server that is to stop keeps no connection."""
     marks = [REPLICA, (TRACERESPONSE, known.parent.encode())]
-    if not _ray_names(scope):
-        marks.append((REQUEST_ID, name.encode()))
-    return marks
-
-
-def _ray_names(scope: Scope) -> bool:
-    """Whether Ray's own middleware, around this one, puts the request's id into the answer."""
     service = _known_service(scope)
-    return service is not None and service.settings.engine == "ray"
+    if service is None or service.settings.engine != "ray":  # there Ray names the request
+        marks.append((REQUEST_ID, name.encode()))
+    if service is not None and service.ending.began:
+        marks.append(CLOSE)
+    return marks
 
 
 def internal_error(name: str) -> Problem:

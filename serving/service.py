@@ -15,6 +15,7 @@ from learner.events import Event
 from prompt_store import Manifest, Store
 from serving.auth import Access
 from serving.batcher import Answer, Batcher
+from serving.ending import Ending
 from serving.events import EventBus
 from serving.feedback import Judged, Truth, check_truths, judge, lesson
 from serving.forward import ForwardPass, Work, check, no_classes
@@ -104,6 +105,7 @@ class Service:
         self.history = History(store, backbone.description.fingerprint)
         self.live_accuracy = LiveAccuracy(metrics)
         self._learner_meter = LearnerMeter(metrics)
+        self.ending = Ending()
         self.stream_places = _stream_places(settings)
         self.streams = asyncio.Semaphore(self.stream_places)
 
@@ -121,9 +123,20 @@ class Service:
         await asyncio.to_thread(self.preprocessor.shutdown)
         await asyncio.to_thread(self._executor.shutdown)
 
+    def leave(self) -> None:
+        """Withdraws readiness and ends idle streams; requests are answered all the same."""
+        self.ending.begin()
+        self.metrics.set("perennial_ready", 0)
+        self.events.close()
+
+    def hurry(self) -> None:
+        """Refuses what waits for a pass: time is almost up."""
+        self.ending.hurry()
+        self.batcher.refuse()
+
     @property
     def ready(self) -> bool:
-        return self.watcher.ready
+        return self.watcher.ready and not self.ending.began
 
     def trouble(self) -> list[str]:
         """What does not work as it should, for people; empty when all is well."""

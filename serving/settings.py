@@ -123,6 +123,22 @@ class Polling(BaseModel):
     heartbeat_seconds: float = Field(15.0, gt=0, description="event stream: between heartbeats")
 
 
+class Stopping(BaseModel):
+    """How the local engine ends when it is told to."""
+
+    model_config = _FROZEN
+
+    drain_seconds: float = Field(
+        1.0,
+        ge=0,
+        description="how long everything is still answered after /health/ready says no; over as "
+        "soon as no connection is open",
+    )
+    grace_seconds: float = Field(
+        15.0, ge=1, description="how long requests under way may then take to finish"
+    )
+
+
 class Settings(BaseSettings):
     """The settings of one server."""
 
@@ -178,6 +194,7 @@ class Settings(BaseSettings):
     limits: Limits = Field(Limits(), description="bounds on requests")
     batching: Batching = Field(Batching(), description="size of forward passes")
     polling: Polling = Field(Polling(), description="how often the store is looked at")
+    stopping: Stopping = Field(Stopping(), description="how the server ends (engine local)")
     learner: LearnerConfig = Field(LearnerConfig(), description="how the learner learns")
     log_format: Form = Field(
         "auto", description="of log lines: json, text, or auto: text where a terminal shows them"

@@ -21,5 +21,7 @@ async def live() -> HealthBody:
 async def ready(service: ServiceDependency) -> HealthBody:
     """The newest live version is loaded. Where this fails, send requests elsewhere."""
     if not service.ready:
-        raise Problem("not-ready", "the newest version is not loaded yet", retry_after=1)
+        leaving = service.ending.began
+        why = "the server is stopping" if leaving else "the newest version is not loaded yet"
+        raise Problem("not-ready", why, retry_after=1)
     return HealthBody(status="ready")

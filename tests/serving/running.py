@@ -50,7 +50,7 @@ def running(service: Service, *, ready: bool = True) -> Iterator[Running]:
     """The service behind HTTP. ready: wait until it is."""
     server = HttpServer(
         uvicorn.Config(create_app(service), lifespan="on", log_config=None, access_log=False),
-        closing=service.events.close,
+        service,
     )
     loops: list[asyncio.AbstractEventLoop] = []
     started = threading.Event()

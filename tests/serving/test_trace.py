@@ -99,7 +99,7 @@ def test_the_log_names_the_version_that_answered(
         client.post("/v1/classify", json={"inputs": "a"})
         client.get("/last")
     fields = [record.fields for record in caplog.records if record.msg == "answered"]  # type: ignore[attr-defined]
-    assert fields[0]["version"] == version
+    assert [one["version"] for one in fields if "version" in one] == [version]
 
 
 def test_following_a_batch_does_not_flood_the_log(
@@ -112,7 +112,8 @@ def test_following_a_batch_does_not_flood_the_log(
         for address in (place, place, "/v1/batches/unknown", "/last"):
             client.get(address)
     fields = [record.fields for record in caplog.records if record.msg == "answered"]  # type: ignore[attr-defined]
-    assert [(one["route"], one["status"]) for one in fields][:1] == [("/v1/batches/{batch}", 404)]
+    looks = [one["status"] for one in fields if one["route"] == "/v1/batches/{batch}"]
+    assert looks == [404]
 
 
 def test_fields_displace_nothing_that_every_line_has() -> None:
