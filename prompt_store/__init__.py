@@ -1,5 +1,6 @@
 """The prompt store: an append-only, crash-safe memory of versions, their content and the intake."""
 
+from prompt_store.actor import Actor
 from prompt_store.archive import read_archive, restore, write_archive
 from prompt_store.audit import Audit, Fault, audit_store
 from prompt_store.backends import (
@@ -37,6 +38,7 @@ from prompt_store.errors import (
     UnsupportedFormat,
 )
 from prompt_store.intake import Intake
+from prompt_store.keys import KeyEntry, Keys, KeyTerms, StoredKey, new_key
 from prompt_store.log import Log
 from prompt_store.manifest import (
     Draft,
@@ -53,6 +55,7 @@ from prompt_store.store import Store
 from prompt_store.timeline import Timeline, fold
 
 __all__ = [
+    "Actor",
     "AlreadyExists",
     "Audit",
     "Backend",
@@ -77,6 +80,9 @@ __all__ = [
     "InvalidKey",
     "InvalidTensor",
     "InvalidUrl",
+    "KeyEntry",
+    "KeyTerms",
+    "Keys",
     "Kind",
     "LocalBackend",
     "Log",
@@ -91,6 +97,7 @@ __all__ = [
     "Snapshot",
     "Store",
     "StoreError",
+    "StoredKey",
     "TaskEntry",
     "Timeline",
     "Unavailable",
@@ -104,6 +111,7 @@ __all__ = [
     "fold",
     "local_folder",
     "made_at",
+    "new_key",
     "open_backend",
     "read_archive",
     "restore",

@@ -35,8 +35,8 @@ class Census:
     """What a store holds.
 
     versions: kept ones, fences aside; oldest, newest: when the first and last of them were made;
-    tasks, classes: of the live one; learnt: batches whose prompts are decided; blobs: by kind;
-    orphans: blobs that nothing names
+    tasks, classes: of the live one; learnt: batches whose prompts are decided; keys: ever made;
+    blobs: by kind; orphans: blobs that nothing names
     """
 
     versions: int
@@ -48,6 +48,8 @@ class Census:
     pending: int
     learnt: int
     failed: int
+    keys: int
+    keys_revoked: int
     blobs: dict[str, Size]
     orphans: Size
 
@@ -72,6 +74,7 @@ def take_census(store: Store, references: References, progress: Progress = no_pr
             made.append(manifest.created_at)
     live = None if timeline.live is None else store.manifest(timeline.live)
     blobs, named = _sizes(store, mentions, references, progress)
+    keys = store.keys.known()
     outcomes = Counter(outcome.status for outcome in settled)
     return Census(
         versions=len(made),
@@ -83,6 +86,8 @@ def take_census(store: Store, references: References, progress: Progress = no_pr
         pending=len({batch.id for batch in pending} - {outcome.batch for outcome in settled}),
         learnt=outcomes["published"],
         failed=outcomes["failed"],
+        keys=len(keys),
+        keys_revoked=sum(one.revoked_at is not None for one in keys.values()),
         blobs=blobs,
         orphans=_size_of(store, set(listed) - named),
     )

@@ -63,6 +63,7 @@ class Snapshot:
         format_record = self._backend.read(FORMAT_KEY)
         for folder in (*self._beside, ERASURES):
             yield from contents(self._backend, folder)
+        yield from self._store.keys.contents()
         yield from self._intake()
         for manifest in self._store.log.kept(self._timeline.head):
             self._mentions = named_by_manifest(manifest) | self._mentions

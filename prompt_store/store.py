@@ -23,13 +23,14 @@ from prompt_store.errors import (
 )
 from prompt_store.fields import Moment
 from prompt_store.intake import PENDING, SETTLED, Intake
+from prompt_store.keys import KEYS, Keys
 from prompt_store.log import CHECKPOINTS, FLOORS, LOG, Log
 from prompt_store.manifest import Draft, Kind, Manifest
 from prompt_store.records import Record, decode, encode
 from prompt_store.timeline import Timeline
 
 FORMAT_KEY = "format.json"
-FOLDERS = (LOG, BLOBS, CHECKPOINTS, FLOORS, PENDING, SETTLED, ERASURES)
+FOLDERS = (LOG, BLOBS, CHECKPOINTS, FLOORS, PENDING, SETTLED, ERASURES, KEYS)
 PROBING_THREADS = 4
 CONTENT = frozenset({"backbone", "method", "labels", "tasks", "blobs", "int8"})  # what it serves
 
@@ -57,6 +58,7 @@ class Store:
         self.log = Log(backend, clock=clock)
         self.intake = Intake(backend)
         self.erasures = Erasures(backend)
+        self.keys = Keys(backend)
 
     @classmethod
     def open(cls, url: str | Path) -> "Store":

@@ -15,6 +15,7 @@ from prompt_store.backends.base import Backend
 from prompt_store.blobs import Blobs
 from prompt_store.erasures import ERASURES, Erasure, erasure_key
 from prompt_store.errors import NotFound
+from prompt_store.keys import KEYS, Keys
 from prompt_store.references import Progress, References, no_progress
 from prompt_store.store import FORMAT_KEY, StoreFormat
 
@@ -42,6 +43,7 @@ def audit_store(
     """Look at everything in the store of `backend`; nothing is written. Raises Unavailable."""
     faults = Faults(backend)
     _audit_format(faults)
+    _audit_keys(faults)
     listed = Blobs(backend).digests()
     erasures = [
         found for key in faults.backend.list_after(ERASURES) if (found := faults.read(Erasure, key))
@@ -73,3 +75,11 @@ def _audit_format(faults: Faults) -> None:
         faults.add(FORMAT_KEY, "is missing", remedy)
     except UNREADABLE as error:
         faults.unreadable(FORMAT_KEY, error)
+
+
+def _audit_keys(faults: Faults) -> None:
+    try:
+        Keys(faults.backend).entries()
+    except UNREADABLE as error:
+        remedy = "servers on this store refuse to start until it is restored"
+        faults.add(KEYS, f"cannot be believed ({error})", remedy)

@@ -42,6 +42,8 @@ def _rows(found: Census) -> Iterator[tuple[str, object]]:
     yield "batches pending", found.pending
     yield "batches learnt", found.learnt
     yield "batches failed", found.failed
+    yield "keys", found.keys
+    yield "keys revoked", found.keys_revoked
     for kind, size in found.blobs.items():
         yield f"blobs: {kind}", _size(size)
     yield "blobs: orphans", _size(found.orphans)
