@@ -23,7 +23,11 @@ ANYBODY = "anybody"
 THIS_MACHINE = "this-machine"
 
 _PLAIN_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?")
-_PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+_PROXY_HEADERS = (
+    *("forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"),
+    *(f"x-forwarded-{what}" for what in ("for", "host", "proto", "port", "server", "prefix")),
+    *("x-envoy-external-address", "x-original-forwarded-for"),
+)
 """Signs of a proxy in front, which hides the peer: a request with one never counts as local."""
 
 

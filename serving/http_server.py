@@ -12,22 +12,57 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import socket
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 from typing import Final
 
 import uvicorn
+from fastapi import FastAPI
 
 from serving.service import Service
+from serving.settings import Settings
 
 log = logging.getLogger(__name__)
 
+BACKLOG: Final = 2048
 LAST_SECONDS: Final = 2.0
 """Of the grace: for answers to what was refused."""
 _POLL_SECONDS: Final = 0.02
+
+
+def configured(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """How uvicorn serves the application. Raises OSError where the certificate is of no use."""
+    _check_certificate(settings)
+    return uvicorn.Config(
+        app,
+        backlog=BACKLOG,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=math.ceil(settings.stopping.grace_seconds),
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
+    )
+
+
+def _check_certificate(settings: Settings) -> None:
+    certificate, key = settings.tls_certificate, settings.tls_key
+    if certificate is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except OSError as error:
+        raise OSError(
+            f"the certificate {certificate} with the key {key or certificate} cannot be used: "
+            f"{error}; both are PEM, belong together, and the key has no passphrase"
+        ) from error
 
 
 class HttpServer(uvicorn.Server):
@@ -44,7 +79,6 @@ class HttpServer(uvicorn.Server):
         abandon: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(config)
-        config.timeout_graceful_shutdown = service.settings.stopping.grace_seconds  # type: ignore[assignment]  # any number will do
         self._service = service
         self._leave = leave
         self._abandon = abandon

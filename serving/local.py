@@ -7,14 +7,12 @@ import logging
 import socket
 from collections.abc import Callable
 
-import uvicorn
-
 from learner.events import Event
 from learner.matrix_threads import bound_blas
 from learner.origin import check_backbone
 from prompt_store import Store, open_backend
 from serving.app import create_app
-from serving.http_server import HttpServer, listen
+from serving.http_server import HttpServer, configured, listen
 from serving.learner_process import LearnerProcess
 from serving.measured_backend import MeasuredBackend
 from serving.metrics import PrometheusMetrics
@@ -23,8 +21,6 @@ from serving.service import Service
 from serving.settings import Settings
 
 log = logging.getLogger(__name__)
-
-BACKLOG = 2048
 
 
 def run(settings: Settings, announce: Callable[[str], None] | None = None) -> None:
@@ -35,13 +31,7 @@ def run(settings: Settings, announce: Callable[[str], None] | None = None) -> No
     """
     listener = listen(settings.host, settings.port)
     server = LocalServer(settings)
-    config = uvicorn.Config(
-        server.app,
-        backlog=BACKLOG,
-        access_log=False,
-        log_config=None,
-        server_header=False,
-    )
+    config = configured(server.app, settings)
     server.learner.start()
     try:
         learner = server.learner
@@ -104,7 +94,8 @@ async def _serve(
         await asyncio.sleep(0.01)
     if http.started:
         host, port = listener.getsockname()[:2]
-        announce(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+        scheme = "https" if http.config.is_ssl else "http"
+        announce(f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}")
     await serving
 
 

@@ -14,6 +14,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    IPvAnyNetwork,
     StringConstraints,
     field_validator,
     model_validator,
@@ -184,6 +185,17 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(8000, ge=0, le=65_535, description="port to listen on, 0 for any free one")
+    tls_certificate: Path | None = Field(
+        None, description="PEM file of a certificate and its chain: answers by HTTPS (engine local)"
+    )
+    tls_key: Path | None = Field(
+        None, description="PEM file of its private key, where the certificate's file has none"
+    )
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
+        (),
+        description="addresses or networks of proxies whose X-Forwarded-For and "
+        "X-Forwarded-Proto are believed (engine local)",
+    )
     replicas: int = Field(1, ge=1, description="classifier replicas (engine ray)")
     threads: int | None = Field(
         None, ge=1, description="CPU threads of one replica's encoder; none: all but one core"
@@ -233,6 +245,16 @@ class Settings(BaseSettings):
         if self.engine == "local" and self.replicas > 1:
             raise ValueError(
                 f"engine local runs one replica, not {self.replicas}; use engine ray for more"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if self.tls_key is not None and self.tls_certificate is None:
+            raise ValueError("tls_key is nothing without tls_certificate; set both")
+        if self.engine == "ray" and self.tls_certificate is not None:
+            raise ValueError(
+                "engine ray speaks no TLS; put a proxy that does in front, or use engine local"
             )
         return self
 

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpx
-import uvicorn
 
 from serving.app import create_app
-from serving.http_server import HttpServer, listen
+from serving.http_server import HttpServer, configured, listen
 from serving.service import Service
 
 T = TypeVar("T")
@@ -49,7 +48,7 @@ class Running:
 def running(service: Service, *, ready: bool = True) -> Iterator[Running]:
     """The service behind HTTP. ready: wait until it is."""
     server = HttpServer(
-        uvicorn.Config(create_app(service), lifespan="on", log_config=None, access_log=False),
+        configured(create_app(service), service.settings),
         service,
     )
     loops: list[asyncio.AbstractEventLoop] = []

@@ -115,6 +115,7 @@ def test_without_keys_this_machine_may_do_everything(
         {"Forwarded": "for=127.0.0.1"},
         {"Via": "1.1 proxy"},
         {"X-Real-IP": "127.0.0.1"},
+        {"X-Forwarded-Proto": "https"},
         {"Host": "rebound.example"},
         {"Origin": "https://elsewhere.example"},
         {"Origin": "null"},
