@@ -277,5 +277,17 @@ def _draw(rows: Sequence[Row], folder: Path) -> None:
         click.echo(f"drew {path}", err=True)
 
 
-for command in (eviction, consolidation, load, scale, cold_start, passes, peers, demo, gpu, crash, race):
+for command in (
+    eviction,
+    consolidation,
+    load,
+    scale,
+    cold_start,
+    passes,
+    peers,
+    demo,
+    gpu,
+    crash,
+    race,
+):
     bench.add_command(command)

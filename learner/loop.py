@@ -119,7 +119,8 @@ class Learner:
         if not chosen:  # all have failed before: one by one, so that the culprit shows
             chosen = [min(batches, key=lambda batch: self._attempts[batch.id])]
         try:
-            self._refresh(chosen)
+            with self._standing.span("refresh", [batch.id for batch in chosen]):
+                self._refresh(chosen)
         except OUTER_ERRORS:
             raise
         except Exception as error:
@@ -362,7 +363,8 @@ class Learner:
         started = time.process_time()
         self._standing.tell("progress", batches, task=task, phase="training")
         try:
-            state = self._train_prompt(task, batches)
+            with self._standing.span("training", batches):
+                state = self._train_prompt(task, batches)
         except Interrupted as interruption:
             log.info("%s", interruption)
             return
@@ -384,7 +386,8 @@ class Learner:
                 continue
             self._standing.tell("progress", batches, task=task, phase="evaluating")
             knowledge = self._knowledge
-            decision = decide(knowledge, task, state, self._method, self._encoder, self._config)
+            with self._standing.span("gate", batches):
+                decision = decide(knowledge, task, state, self._method, self._encoder, self._config)
             published = self._publish_decision(decision, batches, started)
         if published and not is_by_domain(self._method):
             self._standing.remember(state)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
+from learner import spans
 from learner.archive import METHOD, Archive
 from learner.content import DOMAIN_PREFIX, TASK_PREFIX
 from learner.events import Emit, Event
@@ -44,6 +46,7 @@ class Standing:
         self._state: tuple[int, MethodState | None] | None = None
         self._published: int | None = None
         self._origins: dict[str, dict[str, str]] = {}
+        self._parents: dict[str, str] = {}
 
     def catch_up(self) -> Timeline:
         """Know what is live now, and settle what was decided.
@@ -61,7 +64,8 @@ class Standing:
 
     def publish(self, entry: Entry, task: str | None = None) -> bool:
         """Append an entry on top of what is live; False where it must be worked out again."""
-        manifest = self.publisher.append(entry, self.base)
+        with self.span("publish", [*entry.batches, *entry.decided]):
+            manifest = self.publisher.append(entry, self.base)
         if manifest is None:
             self.catch_up()
             return False
@@ -114,8 +118,14 @@ class Standing:
 
     def know(self, batch: Batch) -> None:
         """Note where a batch comes from, for the log: its record goes when it is settled."""
+        if batch.traceparent is not None:
+            self._parents[batch.id] = batch.traceparent
         trace = {} if batch.trace is None else {"trace": batch.trace}
         self._origins[batch.id] = {"task": batch.task, **trace}
+
+    def span(self, name: str, batches: Sequence[str]) -> AbstractContextManager[object]:
+        """Around work for these batches, in the traces that brought them."""
+        return spans.caused(name, [self._parents[one] for one in batches if one in self._parents])
 
     def tell(self, kind: str, batches: Sequence[str], **facts: object) -> None:
         """Emit an event, and log it, a line for each batch; progress at debug.

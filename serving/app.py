@@ -11,9 +11,11 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from starlette.middleware import Middleware
 
+from learner import spans
 from serving import problems
 from serving.middleware import BodyLimit, Deadline, RequestRecord
 from serving.problems import documented
+from serving.request_span import RequestSpan
 from serving.routes import (
     batches,
     classify,
@@ -63,7 +65,10 @@ def create_app(service: Service | Callable[[], Service], *, manage: bool = True)
         version=version("perennial"),
         description=DESCRIPTION,
         lifespan=lifespan,
-        middleware=[Middleware(RequestRecord), Middleware(BodyLimit), Middleware(Deadline)],
+        middleware=[
+            *([Middleware(RequestSpan)] if spans.are_on() else []),
+            *(Middleware(one) for one in (RequestRecord, BodyLimit, Deadline)),
+        ],
         responses=documented("unauthenticated", "forbidden", "internal-error"),
         redirect_slashes=False,
     )

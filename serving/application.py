@@ -20,6 +20,7 @@ from ray.serve.config import HTTPOptions
 from ray.serve.handle import DeploymentHandle
 
 from backbones import load
+from learner import spans
 from learner.events import Event
 from learner.matrix_threads import bound_blas
 from learner.worker import Worker
@@ -57,6 +58,7 @@ class Classifier:
         bound_blas(1)
         self._settings = Settings(**settings)
         self._settings.logging().begin()
+        spans.begin("perennial")
         self._learner = learner
         engines = await asyncio.to_thread(load_engines, self._settings)
         self._broadcaster = Broadcaster()
@@ -100,6 +102,7 @@ class Learner:
     def __init__(self, settings: dict[str, Any]) -> None:
         self._settings = Settings(**settings)
         self._settings.logging().begin()
+        spans.begin("perennial-learner")
         self._broadcaster = Broadcaster()
         self._error: BaseException | None = None
         learner, images = self._settings.learner, self._settings.image_options()

@@ -24,6 +24,7 @@ from typing import Final
 import numpy as np
 
 from backbones import IntArray
+from learner import spans
 from serving.forward import Result, Slice, Work
 from serving.metrics import Metrics
 from serving.problems import Problem
@@ -61,6 +62,7 @@ class _Job:
     waiting: IntArray
     snapshot: Snapshot | None = None
     results: dict[int, Result] = field(default_factory=dict)
+    mark: spans.Mark | None = field(default_factory=spans.mark)
 
 
 class Batcher:
@@ -162,7 +164,8 @@ class Batcher:
             started = time.perf_counter()
             outcomes: Sequence[Sequence[Result] | Exception]
             try:
-                outcomes = self._forward(slices)
+                with spans.passing([job.mark for job in jobs]):
+                    outcomes = self._forward(slices)
             except Exception as error:  # noqa: BLE001  each waiting request must hear of it
                 outcomes = [error] * len(slices)
             seconds = time.perf_counter() - started

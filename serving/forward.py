@@ -22,6 +22,7 @@ from backbones import (
     Prefix,
     Preprocessed,
 )
+from learner import spans
 from learner.content import ROUTED
 from learner.heads.passed import Passed
 from learner.sight import Seen
@@ -142,8 +143,14 @@ class ForwardPass:
             raise invalid("#/inputs", str(error)) from error
 
     def _answer(self, reads: Sequence[_Read], engine: Backbone) -> list[list[Result]]:
-        """The results of each slice. Inputs of one view share one use of its head."""
-        seen, rows = self._see(reads, engine)
+        """The results of each slice."""
+        with spans.span("encode"):
+            seen, rows = self._see(reads, engine)
+        with spans.span("head"):
+            return self._judged(reads, seen, rows)
+
+    def _judged(self, reads: Sequence[_Read], seen: Seen, rows: IntArray) -> list[list[Result]]:
+        """Inputs of one view share one use of its head."""
         asked = [read.slice for read in reads for _ in range(len(read.batch))]
         shares = _shares(asked, seen, rows)
         groups: dict[int, list[int]] = defaultdict(list)

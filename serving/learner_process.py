@@ -21,6 +21,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 
 from backbones.engines import Precision
+from learner import spans
 from learner.config import LearnerConfig
 from learner.events import Event
 from prompt_store import Store
@@ -163,6 +164,7 @@ def learn_until_stopped(
     for number in (signal.SIGINT, signal.SIGTERM):  # the parent's to handle: it closes the pipe
         signal.signal(number, signal.SIG_IGN)
     logging.begin()
+    spans.begin("perennial-learner")
     config = LearnerConfig.model_validate_json(config_json)
     from backbones import load  # torch takes seconds to import: not in the parent's way
     from learner.worker import Worker
@@ -178,6 +180,7 @@ def learn_until_stopped(
     )
     threading.Thread(target=_listen, args=(listens, worker.wake, worker.stop), daemon=True).start()
     worker.run()
+    spans.flush()
     gc.freeze()  # else the last collections, of a million objects, take seconds on a busy core
 
 

@@ -114,7 +114,8 @@ def _ids(scope: Scope) -> tuple[str, Trace]:
         elif name == TRACEPARENT:
             parents.append(value)
     new = uuid.uuid4().hex
-    known = (joined(parents[0]) if len(parents) == 1 else None) or begun(new)
+    spanned = trace.get()  # by `RequestSpan`
+    known = spanned or (joined(parents[0]) if len(parents) == 1 else None) or begun(new)
     return (own.decode() if _OWN_ID.fullmatch(own) else new), known
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from typing import ParamSpec, TypeVar
 
 from backbones import Input, Preprocessed
+from learner import spans
 from learner.events import Event
 from prompt_store import Manifest, Store
 from serving.auth import Access
@@ -175,7 +176,8 @@ class Service:
         pinned = await self.answering(task, version, min_version)
         self.batcher.check_room(len(inputs))
         async with self.preprocessor.turn(patient=patient):
-            read = await self._read(inputs)
+            with spans.span("preprocess"):
+                read = await self._read(inputs)
         return await self.batcher.submit(Work(inputs, read, task, top_k, pinned, patient))
 
     async def answering(

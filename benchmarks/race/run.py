@@ -60,7 +60,9 @@ class RaceResult:
         return {**asdict(self), "holds": self.holds}
 
 
-def run_races(place: str | None, counts: Sequence[int], seconds: float, say: Say) -> list[RaceResult]:
+def run_races(
+    place: str | None, counts: Sequence[int], seconds: float, say: Say
+) -> list[RaceResult]:
     """One race for each number of learners, each on a store of its own below `place`.
 
     place: a folder or a bucket's URL, where the stores stay; None: a folder that is removed

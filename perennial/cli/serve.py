@@ -39,11 +39,13 @@ def _run(settings: Settings) -> None:
     Ctrl-C is the usual end, not a failure.
     """
     from backbones.errors import BackboneError
+    from learner import spans
     from learner.errors import LearnerError
     from prompt_store.errors import StoreError
 
     settings.logging().begin()
     try:
+        spans.begin("perennial")
         _serve_until_interrupted(settings)
     except (BackboneError, LearnerError, StoreError, OSError) as error:
         raise click.ClickException(str(error)) from error
