@@ -20,7 +20,7 @@ OF_SCRAPES = {"job", "instance", "replica"}  # labels that Prometheus and Ray ad
 EITHER_ENGINE = re.compile(r"\(ray_\)\?perennial_\w+")
 
 
-def _rules() -> list[dict[str, Any]]:
+def alert_rules() -> list[dict[str, Any]]:
     (group,) = yaml.safe_load((DEPLOY / "alerts.yml").read_text())["groups"]
     return list(group["rules"])
 
@@ -33,8 +33,8 @@ def _panels() -> list[dict[str, Any]]:
     return [panel for panel in _dashboard()["panels"] if panel["type"] != "row"]
 
 
-def _expressions() -> Iterator[str]:
-    for rule in _rules():
+def expressions() -> Iterator[str]:
+    for rule in alert_rules():
         yield rule["expr"]
     for panel in _panels():
         for target in panel["targets"]:
@@ -73,7 +73,7 @@ def _asked(expression: str) -> Asked:
     return asked
 
 
-@pytest.mark.parametrize("expression", list(_expressions()))
+@pytest.mark.parametrize("expression", list(expressions()))
 def test_expressions_ask_both_engines_for_what_is_measured(expression: str) -> None:
     asked, known = _asked(expression), OF_SCRAPES.copy()
     assert asked.selectors
@@ -91,13 +91,13 @@ def test_expressions_ask_both_engines_for_what_is_measured(expression: str) -> N
 def test_what_all_replicas_measure_alike_is_not_summed_over_them() -> None:
     shared = {name for name, metric in _exported().items() if metric.shared}
     assert shared
-    for expression in _expressions():
+    for expression in expressions():
         asked = {name.removeprefix("(ray_)?") for name, _ in _asked(expression).selectors}
         assert not (asked & shared and "sum" in expression), expression
 
 
 def test_every_alert_says_what_is_wrong_and_how_urgent_it_is() -> None:
-    rules = _rules()
+    rules = alert_rules()
     assert len({rule["alert"] for rule in rules}) == len(rules)
     for rule in rules:
         assert parse_duration(rule["for"])
