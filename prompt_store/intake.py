@@ -80,10 +80,7 @@ class Intake:
             if self._backend.exists(settled_key(outcome.batch)):
                 return
             raise NotFound(f"Batch {outcome.batch} was never accepted")
-        settled = Settled(**dict(outcome), body_digest=batch.body_digest)
-        with suppress(AlreadyExists):
-            self._backend.create(settled_key(outcome.batch), encode(settled))
-        self._backend.delete(pending_key(outcome.batch))
+        self._clear(Settled(**dict(outcome), body_digest=batch.body_digest))
 
     def outcome(self, batch_id: str) -> Outcome | None:
         """Return how a batch ended; None while it has not, or never was."""
@@ -91,22 +88,38 @@ class Intake:
         return settled and Outcome(**settled.model_dump(exclude={"body_digest"}))
 
     def settled_among(self, batches: Iterable[str]) -> tuple[str, ...]:
-        """Return those of `batches` that are settled, in their order; one `exists` for each."""
-        return tuple(batch for batch in batches if self._backend.exists(settled_key(batch)))
+        """Return those of `batches` that are settled for good, in their order.
+
+        At most two `exists` for each. While the pending record is there, the settled one may be a
+        dead writer's that is not durable.
+        """
+        return tuple(batch for batch in batches if self._is_over(batch))
+
+    def _is_over(self, batch_id: str) -> bool:
+        exists = self._backend.exists
+        return exists(settled_key(batch_id)) and not exists(pending_key(batch_id))
 
     def _stays(self, batch: Batch) -> bool:
         """Whether the pending record just created counts: a racing `settle` may have come first."""
         settled = self._read_settled(batch.id)
         if settled is None:
             return True
-        self._backend.delete(pending_key(batch.id))
+        self._clear(settled)
         return _repeats(batch, settled.body_digest)
 
     def _is_open(self, batch_id: str) -> bool:
         if not self._backend.exists(settled_key(batch_id)):
             return True
-        self._backend.delete(pending_key(batch_id))  # who settled it died before this step
+        settled = self._read_settled(batch_id)
+        if settled is not None:
+            self._clear(settled)  # who settled it died before this step
         return False
+
+    def _clear(self, settled: Settled) -> None:
+        """Delete the pending record; the settled one, perhaps a dead writer's, is durable first."""
+        with suppress(AlreadyExists):
+            self._backend.create(settled_key(settled.batch), encode(settled))
+        self._backend.delete(pending_key(settled.batch))
 
     def _find_pending(self, batch_id: str) -> Batch | None:
         try:

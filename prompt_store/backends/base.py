@@ -36,7 +36,10 @@ class Backend(Protocol):
         ...
 
     def list_after(self, prefix: str, after: str = "") -> Iterator[str]:
-        """Yield the keys below the folder `prefix` ("" or ending in "/") above `after`, sorted."""
+        """Yield the keys below the folder `prefix` ("" or ending in "/") above `after`, sorted.
+
+        What is listed is durable, as what `create` has returned for.
+        """
         ...
 
     def delete(self, key: str) -> None:

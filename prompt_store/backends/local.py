@@ -74,7 +74,7 @@ class LocalBackend:
         return self._path(key).is_file()
 
     def list_after(self, prefix: str, after: str = "") -> Iterator[str]:
-        """See `Backend.list_after`; the listing is made at the call."""
+        """See `Backend.list_after`; the listing is made at the call, and flushed."""
         folder = self.root / check_prefix(prefix)
         return iter(sorted(key for key in self._keys(folder, prefix) if key > after))
 
@@ -89,6 +89,7 @@ class LocalBackend:
         return self.root / check_key(key)
 
     def _keys(self, folder: Path, prefix: str) -> Iterator[str]:
+        files = False
         with suppress(FileNotFoundError), os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.startswith("."):
@@ -96,7 +97,10 @@ class LocalBackend:
                 if entry.is_dir():
                     yield from self._keys(folder / entry.name, f"{prefix}{entry.name}/")
                 else:
+                    files = True
                     yield prefix + entry.name
+        if files:  # a writer may have died before it flushed them, and our caller relies on them
+            self._flush_folder(folder)
 
     def _write(self, path: Path, data: bytes) -> None:
         with open(path, "xb") as file:

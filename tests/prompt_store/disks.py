@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -19,45 +20,59 @@ Watcher = Callable[[str, Path, Path | None], None]
 new name."""
 
 
+STORE = Path("new/store")
+"""Where on a disk the store is: in folders that it makes itself."""
+
+
 class Disk:
     """Where a local backend's steps are seen. It flushes nothing: only the test looks at it."""
 
     def __init__(self, root: Path, step: Watcher) -> None:
         self._root = root
         self._step = step
+        self._lock = Lock()  # what is told, and what happens, come in one order
 
     @contextmanager
     def watched(self) -> Iterator[LocalBackend]:
-        """A backend on the root whose steps are seen; those elsewhere are not."""
+        """A backend whose steps are seen."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(os, "mkdir", self._seen("mkdir", os.mkdir))
             patch.setattr(os, "unlink", self._seen("unlink", os.unlink))
             patch.setattr(os, "link", self._seen_link(os.link))
             patch.setattr(local, "open", self._seen("open", open), raising=False)
-            yield LocalBackend(self._root, fsync=self._fsync)
+            yield LocalBackend(self._root / STORE, fsync=self._fsync)
 
     def _seen(self, name: str, do: Callable[..., Any]) -> Callable[..., Any]:
         def seen(path: Any, *arguments: Any, **options: Any) -> Any:
-            if self._is_below(path):
+            if not self._is_below(path):
+                return do(path, *arguments, **options)
+            with self._lock:
                 self._step(name, Path(path), None)
-            return do(path, *arguments, **options)
+                return do(path, *arguments, **options)
 
         return seen
 
     def _seen_link(self, do: Callable[..., Any]) -> Callable[..., Any]:
         def seen(source: Any, target: Any, **options: Any) -> None:
-            self._step("link", Path(source), Path(target))
-            do(source, target, **options)
+            with self._lock:
+                self._step("link", Path(source), Path(target))
+                do(source, target, **options)
 
         return seen
 
     def _fsync(self, descriptor: int) -> None:
         path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
         if self._is_below(path):
-            self._step("fsync", path, None)
+            with self._lock:
+                self._step("fsync", path, None)
 
     def _is_below(self, path: Any) -> bool:
         return isinstance(path, str | Path) and Path(path).is_relative_to(self._root)
+
+
+def reopened(root: Path) -> LocalBackend:
+    """The store on a disk, by a process whose steps nobody watches."""
+    return LocalBackend(root / STORE, fsync=lambda descriptor: None)
 
 
 class Death:

@@ -15,7 +15,6 @@ from prompt_store import (
     Conflict,
     InvalidDraft,
     Kind,
-    LocalBackend,
     MemoryBackend,
     Store,
     batch_id,
@@ -25,9 +24,10 @@ from prompt_store import (
 from prompt_store.floor import Floor
 from prompt_store.log import FLOORS, GRACE
 from prompt_store.milestones import Milestones
-from tests.prompt_store.disks import Death, Disk
+from tests.prompt_store.disks import Death, Disk, reopened
 from tests.prompt_store.drafts import Clock, append, batch, draft, published
 from tests.prompt_store.faults import Died, DyingBackend
+from tests.prompt_store.lives import forget, learn
 from tests.prompt_store.soundness import assert_sound, history
 
 ONE, TWO = batch_id("one"), batch_id("two")
@@ -98,15 +98,6 @@ def kept_below(store: Store, version: int) -> list[int]:
 def learn_and_ask(store: Store) -> None:
     learn_and_settle(store)
     store.erasures.ask("mail", after=store.timeline().head)
-
-
-def forget(store: Store) -> None:
-    """What a learner does about each request."""
-    for erasure in store.erasures.pending():
-        since = store.manifests(store.timeline().head - erasure.after)
-        if not any(manifest.metrics.get("erasure") == erasure.id for manifest in since):
-            append(store, Kind.FORGET, metrics={"erasure": erasure.id})
-        store.erasures.settle(erasure)
 
 
 def versions(store: Store) -> list[Kind]:
@@ -190,10 +181,7 @@ def in_memory(folder: Path) -> Place:
 
 def on_a_disk(folder: Path) -> Place:
     """A step is what the operating system is asked for."""
-    return Place(
-        lambda: LocalBackend(folder, fsync=lambda descriptor: None),
-        lambda at: Disk(folder, Death(at)).watched(),
-    )
+    return Place(lambda: reopened(folder), lambda at: Disk(folder, Death(at)).watched())
 
 
 PLACES = {"memory": in_memory, "disk": on_a_disk}
@@ -258,20 +246,6 @@ def test_a_learner_that_dies_anywhere_learns_each_batch_exactly_once(
                 assert outcome.version == manifest.version
         step += 1
     assert step > 20
-
-
-def learn(store: Store) -> None:
-    epoch = store.fence("learner")
-    for identifier, version in store.timeline().decided.items():
-        store.intake.settle(published(identifier, version))
-    for identifier in store.intake.pending():
-        timeline = store.timeline()
-        if timeline.learnt_by(identifier) is None:
-            store.append(draft(epoch=epoch, batches=(identifier,)), after=timeline.head)
-    for identifier in store.timeline().undecided:
-        train = draft(Kind.TRAIN, epoch, decided=(identifier,))
-        version = store.append(train, after=store.timeline().head).version
-        store.intake.settle(published(identifier, version))
 
 
 def test_a_store_object_stays_usable_after_an_error() -> None:

@@ -17,29 +17,46 @@ from prompt_store import (
     NotFound,
     Snapshot,
     Store,
+    UnknownVersion,
     audit_store,
     batch_id,
+    log,
     restore,
 )
+from prompt_store.log import GRACE
 from tests.prompt_store.drafts import Clock, batch, draft, published
 from tests.prompt_store.soundness import disagrees, history, no_images
 
 BATCHES = [batch_id(f"batch {number}") for number in range(8)]
 LEARNER_KINDS = [Kind.REFRESH, Kind.TRAIN, Kind.CANDIDATE, Kind.FORGET]
 
+FEW = 4  # manifests from checkpoint to checkpoint, here
+EXAMPLES, STEPS = 260, 40
+
 some_batch = st.sampled_from(BATCHES)
 who = st.integers(0, 1)
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Two store objects (processes) over one place; the model sees every call of both."""
+    """Two store objects (processes) over one place; the model sees every call of both.
+
+    A third one sleeps: it is only looked at when it wakes.
+    """
+
+    steps = 0  # of all examples
 
     def __init__(self) -> None:
         super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(log, "CHECKPOINT_EVERY", FEW)
         self.backend = MemoryBackend()
         self.clock = Clock()
         self.stores = [Store.on(self.backend, clock=self.clock) for _ in range(2)]
+        self.sleeper = Store(self.backend, clock=self.clock)
         self.log: list[Draft] = []
+        self.moments: list[float] = []
+        self.floor = 0
+        self.gone: set[int] = set()
         self.live: int | None = None
         self.lineage: int | None = None
         self.epoch = 0
@@ -51,8 +68,15 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(who=who)
     def restart(self, who: int) -> None:
         self.stores[who] = Store.on(self.backend, clock=self.clock)
+        for version in self.gone:
+            with pytest.raises(UnknownVersion):
+                self.stores[who].manifest(version)
 
-    @rule(seconds=st.sampled_from([1.0, 100.0, -50.0]))
+    @rule()
+    def the_sleeper_wakes(self) -> None:
+        assert self.sleeper.timeline() == self.stores[0].timeline()
+
+    @rule(seconds=st.sampled_from([1.0, 100.0, GRACE, -50.0]))
     def time_passes(self, seconds: float) -> None:
         self.clock.now += seconds
 
@@ -100,7 +124,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(who=who, data=st.data())
     @precondition(lambda self: self.log)
     def promote(self, who: int, data: st.DataObject) -> None:
-        version = data.draw(st.integers(1, len(self.log)))
+        version = data.draw(st.sampled_from(self._kept()))
         content = self.log[version - 1]
         if content.kind is Kind.FENCE:
             with pytest.raises(ValueError, match="fence"):
@@ -133,14 +157,35 @@ class StoreMachine(RuleBasedStateMachine):
         intake.settle(published(identifier, version))
         self.outcomes.setdefault(identifier, version)
 
+    @rule(who=who, data=st.data())
+    @precondition(lambda self: len(self.log) >= FEW)
+    def raise_floor(self, who: int, data: st.DataObject) -> None:
+        top = data.draw(st.integers(1, len(self.log)))
+        keep = data.draw(st.sets(st.integers(1, top), max_size=2))
+        checkpoints = range(FEW, len(self.log) + 1, FEW)[-2:]
+        is_old = self.clock.now - self.moments[top - 1] >= GRACE
+        if not (self.floor < top <= checkpoints[0] and (top in self.gone or is_old)):
+            with pytest.raises(ValueError):
+                self.stores[who].log.raise_floor(top, keep)
+            return
+        self.stores[who].log.raise_floor(top, keep)
+        needed = {self.live, self.lineage, *self.undecided.values(), *keep}
+        self.floor = top
+        self.gone |= set(range(1, top + 1)) - needed
+
     def teardown(self) -> None:
         """It is sound, and so is its copy, which has the same history."""
+        self.patch.undo()
         copy, store = MemoryBackend(), Store.existing(self.backend)
         restore(Snapshot(store, no_images).entries(), copy)
         for place in (self.backend, copy):
             assert all(disagrees(fault) for fault in audit_store(place, no_images).faults)
         assert history(copy) == history(self.backend)
         assert Store.existing(copy).timeline() == store.timeline()
+
+    @invariant()
+    def a_step_is_counted(self) -> None:
+        type(self).steps += 1
 
     @invariant()
     def the_timeline_is_the_models(self) -> None:
@@ -154,8 +199,9 @@ class StoreMachine(RuleBasedStateMachine):
     @invariant()
     def the_manifests_are_the_models(self) -> None:
         newest = self.stores[0].manifests(4)
+        kept = [self.log[version - 1] for version in reversed(self._kept()[-4:])]
         assert [(m.kind, m.blobs, m.batches, m.decided) for m in newest] == [
-            (d.kind, d.blobs, d.batches, d.decided) for d in reversed(self.log[-4:])
+            (d.kind, d.blobs, d.batches, d.decided) for d in kept
         ]
 
     @invariant()
@@ -169,10 +215,14 @@ class StoreMachine(RuleBasedStateMachine):
 
     def _record(self, entry: Draft) -> None:
         self.log.append(entry)
+        self.moments.append(self.clock.now)
         if entry.kind not in (Kind.CANDIDATE, Kind.FENCE):
             self.live = len(self.log)
         if entry.kind not in (Kind.REFRESH, Kind.FENCE):
             self.lineage = len(self.log)
+
+    def _kept(self) -> list[int]:
+        return sorted(set(range(1, len(self.log) + 1)) - self.gone)
 
     def _learnt(self) -> set[str]:
         return {identifier for entry in self.log for identifier in entry.batches}
@@ -182,5 +232,14 @@ def _some(values: list[str]) -> st.SearchStrategy[list[str]]:
     return st.lists(st.sampled_from(values), unique=True, max_size=3) if values else st.just([])
 
 
-StoreMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
-TestStoreMachine = StoreMachine.TestCase
+StoreMachine.TestCase.settings = settings(
+    max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None
+)
+
+
+class TestStoreMachine(StoreMachine.TestCase):  # type: ignore[name-defined, misc]
+    """Ten thousand calls."""
+
+    def runTest(self) -> None:
+        super().runTest()
+        assert StoreMachine.steps >= 10_000
