@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from learner.references import references
 from prompt_store import Manifest, Store, audit_store
+from prompt_store.log import LOG, log_number
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,12 @@ class Verdict:
 
 
 def judge(store: Store, sent: Mapping[str, Sent]) -> Verdict:
-    """Compare the whole log with what was acknowledged, by batch. Writes nothing."""
-    head = store.timeline().head
-    log = list(reversed(list(store.log.kept(head))))
+    """Compare the whole log with what was acknowledged, by batch. Writes nothing.
+
+    For runs of less than an hour: then retention has deleted nothing of the log.
+    """
+    numbers = [log_number(key) for key in store.backend.list_after(LOG)]
+    log = [store.manifest(number) for number in numbers]
     learnt = Counter(batch for manifest in log for batch in manifest.batches)
     decided = Counter(batch for manifest in log for batch in manifest.decided)
     return Verdict(
@@ -58,7 +62,7 @@ def judge(store: Store, sent: Mapping[str, Sent]) -> Verdict:
         learnt_twice=sum(max(learnt[b], decided[b]) > 1 for b in learnt | decided),
         unasked=len(learnt.keys() - sent.keys()),
         miscounted=_miscounted(store, sent),
-        gaps=head - len(log),
+        gaps=max(numbers, default=0) - len(log),
         forks=_forks(log),
         faults=tuple(map(str, audit_store(store.backend, references).faults)),
     )

@@ -33,7 +33,8 @@ def crash(
 ) -> None:
     """Kill random processes of a server with -9 while it is taught and asked; account for all.
 
-    Exits with 1 where a batch was lost or learnt twice, or the store is not sound.
+    Ctrl-C ends the killing; what was done until then is accounted for. Exits with 1 where a batch
+    was lost or learnt twice, or the store is not sound.
     """
     from benchmarks.crash.report import markdown
     from benchmarks.crash.run import Plan, run_crash

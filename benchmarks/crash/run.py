@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import tempfile
 import time
 from collections import Counter
@@ -81,7 +82,7 @@ class CrashResult:
 
 
 def run_crash(plan: Plan, say: Say) -> CrashResult:
-    """Run a fresh server on a fresh store through all kills. Raises NotStarted."""
+    """Run a fresh server on a fresh store through all kills, or until SIGINT. Raises NotStarted."""
     with tempfile.TemporaryDirectory(prefix="perennial-bench-") as folder:
         return asyncio.run(_Scenario(plan, Path(folder), say).run())
 
@@ -107,6 +108,7 @@ class _Scenario:
         self._starts = [_Start(time.time(), 0)]
         self._server = Supervised(arguments, self._roles, self._log_path)
         self._kills: Counter[str] = Counter()
+        self._enough = asyncio.Event()
 
     async def run(self) -> CrashResult:
         began = time.monotonic()
@@ -117,11 +119,14 @@ class _Scenario:
             load.start()
             supervising = asyncio.create_task(self._supervise())
             teaching = asyncio.create_task(teacher.run())
-            for _ in range(self._plan.kills):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._enough.set)
+            while self._kills.total() < self._plan.kills and not self._enough.is_set():
                 if self._random.random() > BLIND_SHARE:
                     await self._until_something_is_committed()
                 await asyncio.sleep(self._random.uniform(0, 2 * self._plan.pause))
                 await self._kill_one(teacher)
+                if teaching.done():
+                    teaching.result()
             teacher.stop()
             await teaching
             self._say("waiting for what is not yet learnt")

@@ -11,9 +11,10 @@ from benchmarks.verdict import Sent
 from perennial.client import (
     AsyncClient,
     Batch,
-    NotReady,
+    NotFound,
     Overloaded,
     ServerError,
+    UnexpectedAnswer,
     Unreachable,
 )
 from perennial.client.calls import LabelledInput
@@ -23,7 +24,8 @@ ROWS = 4
 REPEATED_SHARE = 0.2
 """Of the batches, that are sent once more after they were acknowledged, under the same key."""
 PAUSE_SECONDS = 1.0
-PASSING = (Unreachable, Overloaded, NotReady, ServerError)
+PASSING = (Unreachable, Overloaded, ServerError, UnexpectedAnswer, NotFound)
+"""What passes by: Serve's proxy answers 404 after its controller was killed, knowing no routes."""
 
 
 class Teacher:

@@ -20,8 +20,10 @@ def markdown(results: Sequence[RaceResult]) -> str:
         ["learners that ended by an error", "0", *(f"{one.failed}" for one in results)],
     ]
     accounts = [verdict_lines(one.verdict) for one in results]
-    for row in zip(*accounts, strict=True):
-        lines.append([row[0][0], row[0][1], *(measured for _, _, measured in row)])
+    lines += [
+        [row[0][0], row[0][1], *(measured for _, _, measured in row)]
+        for row in zip(*accounts, strict=True)
+    ]
     faults = [fault for one in results for fault in one.verdict.faults]
     return "\n".join([markdown_table(headings, lines), *faults])
 

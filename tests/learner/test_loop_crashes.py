@@ -8,9 +8,11 @@ import pytest
 
 from learner.archive import Archive
 from learner.config import LearnerConfig
-from prompt_store import Backend, Batch, MemoryBackend, Store
+from learner.references import references
+from prompt_store import Backend, Batch, Kind, MemoryBackend, Store, audit_store
 from tests.learner.conftest import MakeLearner, batch, quick, run_dry
 from tests.prompt_store.faults import CountingBackend, Died, DyingBackend
+from tests.prompt_store.keeping import content_of
 
 STRIDE = {"frozen": 1, "q-tuning": 5}
 """Every step for the quick method, one in five where each life trains prompts."""
@@ -61,3 +63,36 @@ def test_dying_before_any_step_loses_nothing_and_learns_nothing_twice(
         survivor = Store.on(backend)
         run_dry(learner_on(survivor, config))
         check_learnt_once(survivor, SENT)
+
+
+@pytest.mark.slow
+def test_dying_before_any_step_of_forgetting_forgets_all_of_the_task_and_nothing_else(
+    learner_on: MakeLearner,
+) -> None:
+    config = quick(gate="open", method="frozen", minimum_rows=4)
+    learnt = filled()
+    run_dry(learner_on(Store.on(learnt), config))
+    Store.on(learnt).erasures.ask("mail", after=Store.on(learnt).timeline().head)
+    dies_at, lived = 0, False
+    while not lived:
+        backend = copy_of(learnt)
+        try:
+            run_dry(learner_on(Store(DyingBackend(backend, dies_at)), config))
+            lived = True
+        except Died:
+            run_dry(learner_on(Store.on(backend), config))
+        store = Store.on(backend)
+        kinds = [store.manifest(n).kind for n in range(1, store.timeline().head + 1)]
+        assert kinds.count(Kind.FORGET) == 1
+        assert store.erasures.pending() == []
+        assert set(store.manifest(store.timeline().live or 0).tasks) == {"bank"}
+        assert audit_store(backend, references).faults == ()
+        dies_at += 1
+    assert dies_at > 10
+
+
+def copy_of(backend: Backend) -> Backend:
+    copy = MemoryBackend()
+    for key, data in content_of(backend).items():
+        copy.create(key, data)
+    return copy

@@ -25,7 +25,7 @@ from prompt_store.floor import Floor
 from prompt_store.log import FLOORS, GRACE
 from prompt_store.milestones import Milestones
 from tests.prompt_store.disks import Death, Disk, reopened
-from tests.prompt_store.drafts import Clock, append, batch, draft, published
+from tests.prompt_store.drafts import Clock, append, batch, published
 from tests.prompt_store.faults import Died, DyingBackend
 from tests.prompt_store.lives import forget, learn
 from tests.prompt_store.soundness import assert_sound, history

@@ -31,7 +31,7 @@ BATCHES = [batch_id(f"batch {number}") for number in range(8)]
 LEARNER_KINDS = [Kind.REFRESH, Kind.TRAIN, Kind.CANDIDATE, Kind.FORGET]
 
 FEW = 4  # manifests from checkpoint to checkpoint, here
-EXAMPLES, STEPS = 260, 40
+EXAMPLES, STEPS = 400, 40
 
 some_batch = st.sampled_from(BATCHES)
 who = st.integers(0, 1)
@@ -51,7 +51,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.patch.setattr(log, "CHECKPOINT_EVERY", FEW)
         self.backend = MemoryBackend()
         self.clock = Clock()
-        self.stores = [Store.on(self.backend, clock=self.clock) for _ in range(2)]
+        one = Store.on(self.backend, clock=self.clock)
+        self.stores = [one, Store(self.backend, clock=self.clock)]
         self.sleeper = Store(self.backend, clock=self.clock)
         self.log: list[Draft] = []
         self.moments: list[float] = []
@@ -67,7 +68,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(who=who)
     def restart(self, who: int) -> None:
-        self.stores[who] = Store.on(self.backend, clock=self.clock)
+        self.stores[who] = Store(self.backend, clock=self.clock)
         for version in self.gone:
             with pytest.raises(UnknownVersion):
                 self.stores[who].manifest(version)
@@ -237,6 +238,7 @@ StoreMachine.TestCase.settings = settings(
 )
 
 
+@pytest.mark.slow
 class TestStoreMachine(StoreMachine.TestCase):  # type: ignore[name-defined, misc]
     """Ten thousand calls."""
 
