@@ -23,7 +23,8 @@ class Sent:
 class Verdict:
     """All but `acknowledged` and `versions` should be 0, and no fault found.
 
-    lost: batches that no version published;  learnt_twice: that two versions name;
+    waiting: batches that are there and not published yet;  lost: that are not there, or that were
+    given up;  learnt_twice: that two versions name;
     unasked: that a version names and nobody sent;  miscounted: tasks whose number of learnt
     examples in the live version is another than was sent;  gaps: numbers missing in the log;
     forks: versions whose parent was not live
@@ -31,6 +32,7 @@ class Verdict:
 
     acknowledged: int
     versions: int
+    waiting: int
     lost: int
     learnt_twice: int
     unasked: int
@@ -42,8 +44,8 @@ class Verdict:
     @property
     def holds(self) -> bool:
         """Whether nothing is wrong."""
-        wrong = (self.lost, self.learnt_twice, self.unasked, self.miscounted, self.gaps, self.forks)
-        return not any(wrong) and not self.faults
+        counts = (self.waiting, self.lost, self.learnt_twice, self.unasked, self.miscounted)
+        return not any((*counts, self.gaps, self.forks, self.faults))
 
 
 def judge(store: Store, sent: Mapping[str, Sent]) -> Verdict:
@@ -55,10 +57,12 @@ def judge(store: Store, sent: Mapping[str, Sent]) -> Verdict:
     log = [store.manifest(number) for number in numbers]
     learnt = Counter(batch for manifest in log for batch in manifest.batches)
     decided = Counter(batch for manifest in log for batch in manifest.decided)
+    waiting = sent.keys() & set(store.intake.pending())
     return Verdict(
         acknowledged=len(sent),
         versions=len(log),
-        lost=sum(not _is_published(store, batch) for batch in sent),
+        waiting=len(waiting),
+        lost=sum(not _is_published(store, batch) for batch in sent.keys() - waiting),
         learnt_twice=sum(max(learnt[b], decided[b]) > 1 for b in learnt | decided),
         unasked=len(learnt.keys() - sent.keys()),
         miscounted=_miscounted(store, sent),

@@ -32,6 +32,7 @@ def verdict_lines(verdict: Verdict) -> list[Line]:
     return [
         ("batches acknowledged", "", f"{verdict.acknowledged}"),
         ("of them lost", "0", f"{verdict.lost}"),
+        ("of them not learnt when time was up", "0", f"{verdict.waiting}"),
         ("batches learnt twice", "0", f"{verdict.learnt_twice}"),
         ("batches learnt that nobody sent", "0", f"{verdict.unasked}"),
         ("tasks with too many or too few examples", "0", f"{verdict.miscounted}"),

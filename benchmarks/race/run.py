@@ -17,7 +17,7 @@ from random import Random
 from typing import Any
 
 from benchmarks.lessons import lessons
-from benchmarks.race.learner import contend
+from benchmarks.race.learner import NOT_LEARNT, contend
 from benchmarks.random_models import save_bert
 from benchmarks.stream import as_batch
 from benchmarks.streams import Example, StreamTask
@@ -28,10 +28,8 @@ ROWS = 4
 BATCH_SECONDS = 0.2
 PROMOTED_SHARE = 0.1
 """Of the batches, after which what is live is made live once more, as any replica may."""
-LEFT_ALONE_SECONDS = 0.25
-"""Between two takeovers, about, however many learners race."""
-SETTLE_SECONDS = 300
-STOP_SECONDS = 60
+SETTLE_SECONDS = 600
+STOP_SECONDS = 300
 Say = Callable[[str], None]
 
 
@@ -85,7 +83,7 @@ def _race(url: str, learners: int, backbone: str, seconds: float, say: Say) -> R
         _until_settled(store, processes)
     log = list(store.log.kept(store.timeline().head))
     by_kind = Counter(manifest.kind for manifest in log)
-    own = [m.writer for m in log if m.kind not in (Kind.FENCE, Kind.PROMOTE)]
+    own = [m.writer for m in log if m.kind not in NOT_LEARNT]
     return RaceResult(
         place="local" if local_folder(url) else url.partition(":")[0],
         learners=learners,
@@ -105,8 +103,7 @@ def _racing(url: str, learners: int, backbone: str) -> Iterator[list[BaseProcess
     stop: Event = context.Event()
     processes: list[BaseProcess] = []
     for number in range(learners):
-        pause = learners * LEFT_ALONE_SECONDS
-        arguments = (url, backbone, f"learner-{number}", pause, stop)
+        arguments = (url, backbone, f"learner-{number}", stop)
         processes.append(context.Process(target=contend, args=arguments))
     for process in processes:
         process.start()

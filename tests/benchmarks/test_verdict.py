@@ -33,7 +33,7 @@ def wrong(verdict: Verdict) -> set[str]:
 
 
 def sound(verdict: Verdict) -> Verdict:
-    return Verdict(verdict.acknowledged, verdict.versions, 0, 0, 0, 0, 0, 0, ())
+    return Verdict(verdict.acknowledged, verdict.versions, 0, 0, 0, 0, 0, 0, 0, ())
 
 
 def test_a_store_that_kept_its_promises_passes(store: Store) -> None:
@@ -45,6 +45,12 @@ def test_a_store_that_kept_its_promises_passes(store: Store) -> None:
 def test_a_batch_that_no_version_published_is_lost(store: Store) -> None:
     verdict = judge(store, SENT | {batch_id("two"): Sent("mail", 1)})
     assert wrong(verdict) == {"lost", "miscounted"}
+
+
+def test_a_batch_that_still_waits_is_not_lost(store: Store) -> None:
+    two = batch_id("two")
+    store.intake.accept(batch(two))
+    assert wrong(judge(store, SENT | {two: Sent("mail", 1)})) == {"waiting", "miscounted"}
 
 
 def test_what_nobody_sent_and_was_learnt_shows(store: Store) -> None:

@@ -239,7 +239,7 @@ StoreMachine.TestCase.settings = settings(
 
 
 @pytest.mark.slow
-class TestStoreMachine(StoreMachine.TestCase):  # type: ignore[name-defined, misc]
+class TestStoreMachine(StoreMachine.TestCase):  # type: ignore[misc, valid-type]
     """Ten thousand calls."""
 
     def runTest(self) -> None:
