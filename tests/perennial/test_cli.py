@@ -240,8 +240,46 @@ def test_tasks_versions_promote_and_forget(run: Run, examples: Path) -> None:
     assert json.loads(run("promote", 7, "--json").stdout)["source"] == 7
     run("promote", "seven", code=2)
     run("forget", "mail", code=1)  # nobody says yes
-    assert run("forget", "mail", "--yes").stdout == "mail: forgetting\n"
+    assert run("forget", "mail", "--yes").stdout == (
+        "mail: forgotten in version 9: 5 examples, 2 classes, 1 prompts\n"
+    )
     assert json.loads(run("tasks", "--json").stdout) == []
+
+
+def test_forget_a_class_or_examples_and_say_what_came_of_it(
+    run: Run, server: SmallServer, tmp_path: Path
+) -> None:
+    server.labels["mail"] = ["refund", "order"]
+    asked = run("forget", "mail", "--label", "refund", "--timeout", 0, "--yes").stdout
+    assert asked == "mail: forgetting (GET /v1/erasures/e1 says what came of it)\n"
+    assert server.labels["mail"] == ["order"]
+    server.forgotten |= {
+        "not_found": 1,
+        "exact": False,
+        "older_versions": [{"first": 2, "last": 8}],
+        "deletable_from": "2030-01-01T01:00:00Z",
+    }
+    assert run("forget", "mail", "--ids", "a, b,", "--yes").stdout.splitlines() == [
+        "mail: forgotten in version 9: 2 examples, 2 classes, 1 prompts",
+        "ids of which no example was kept any more: 1",
+        "not exactly: without kept examples, the spread that classes share stays",
+        "versions 2 to 8 hold what they held; they may be deleted from 2030-01-01 01:00+00:00 on",
+    ]
+    (tmp_path / "ids").write_text("a\nb\n\nc\n")
+    done = run("forget", "mail", "--ids-file", tmp_path / "ids", "--yes", "--json")
+    assert json.loads(done.stdout)["examples"] == 3
+    assert server.calls("/v1/tasks/mail/examples/forget")[1].body == {"ids": ["a", "b", "c"]}
+
+
+def test_forget_asks_first_and_refuses_two_ways_at_once(run: Run, server: SmallServer) -> None:
+    assert (
+        "Forget the class 'a' of the task 'mail'"
+        in run("forget", "mail", "--label", "a", code=1).stderr
+    )
+    assert "Forget 2 examples" in run("forget", "mail", "--ids", "a,b", code=1).stderr
+    assert "one of" in run("forget", "mail", "--ids", "a", "--label", "b", code=2).stderr
+    assert "no id" in run("forget", "mail", "--ids", ",", code=2).stderr
+    assert server.seen == []
 
 
 def test_versions_show_fences_only_when_asked(run: Run, server: SmallServer) -> None:

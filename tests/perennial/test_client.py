@@ -226,6 +226,27 @@ def test_tasks_versions_and_info(do: Do) -> None:
     assert do("info").model_dump()["backbone"] == {"name": "minilm"}
 
 
+def test_forgetting_a_class_or_examples_and_its_report(do: Do, server: SmallServer) -> None:
+    server.labels["mail"] = ["x/y", "z"]
+    asked = do("forget", "mail", label="z")
+    assert (asked.erasure, do("erasure", asked).status) == ("e1", "forgetting")
+    do("forget", "mail", ids=iter(["a", "b"]))
+    report = do("erasure", "e1")
+    assert (report.status, report.version, report.examples, report.exact) == (
+        "forgotten",
+        9,
+        2,
+        True,
+    )
+    paths = [(one.method, one.path) for one in server.seen if one.method != "GET"]
+    assert paths == [
+        ("DELETE", "/v1/tasks/mail/labels/z"),
+        ("POST", "/v1/tasks/mail/examples/forget"),
+    ]
+    with pytest.raises(ValueError, match="either a label or ids"):
+        do("forget", "mail", label="z", ids=["a"])
+
+
 def test_declare_says_which_labels_a_task_may_have(do: Do, server: SmallServer) -> None:
     server.refuse(503)
     assert do("declare", "mail", {"x"}).declared_labels == ("x",)
