@@ -96,15 +96,18 @@ class Standing:
             self._state = (self._published, state)
 
     def may_carry_traces_of(self, task: str) -> bool:
-        """Whether any prompt that serves, or that training goes on from, ever saw this task.
+        """Whether any prompt that serves, or that training goes on from, may have seen this task.
 
-        Whatever method trained it: prompts without a record of what they saw may carry anything.
+        Whatever method trained it: prompts without a record of what they saw may carry anything,
+        and a training may look at examples of all tasks known by then (eviction does).
         """
         number = self._store.timeline().lineage
-        sources = [self.base, None if number is None else self._store.manifest(number)]
-        for manifest in sources:
+        lineage = None if number is None else self._store.manifest(number)
+        if lineage is not None and task in lineage.tasks and _has_state(lineage):
+            return True
+        for manifest in (self.base, lineage):
             roles = {} if manifest is None else manifest.blobs
-            recorded = any(role.startswith(METHOD) for role in roles)
+            recorded = manifest is not None and _has_state(manifest)
             prompted = any(role.startswith(PREFIXES) for role in roles)
             if METHOD + SNAPSHOT + task in roles or (prompted and not recorded):
                 return True
@@ -147,3 +150,8 @@ class Standing:
         manifest = None if number is None else self._store.manifest(number)
         mine = manifest is not None and manifest.method == self._method
         return manifest if mine else None
+
+
+def _has_state(manifest: Manifest) -> bool:
+    """Whether a version carries the state of a method."""
+    return any(role.startswith(METHOD) for role in manifest.blobs)

@@ -358,3 +358,13 @@ def test_dying_before_any_step_forgets_once(learner_on: MakeLearner) -> None:
         assert known(store).tasks["mail"].examples.seen == {"refund": 16}
         assert store.erasures.pending() == []
         assert store.intake.pending() == []
+
+
+def test_prompts_go_where_a_training_may_have_looked_at_the_task(
+    store: Store, learner_on: MakeLearner
+) -> None:
+    learner = learner_on(store, quick(gate="open"))
+    taught(learner, store, batch("single", ["only"]), MAIL)
+    assert known(store).tasks["single"].prompt is None
+    forget(learner, store, "single")
+    assert known(store).tasks["mail"].prompt is None
