@@ -15,7 +15,7 @@ with the next training.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from learner.config import LearnerConfig
@@ -42,10 +42,40 @@ class Forgotten:
     exact: bool = True
 
 
+def is_for(erasure: Erasure, batch: Batch) -> bool:
+    """Whether a batch that waits may teach what was to be forgotten when it came."""
+    return batch.task == erasure.task and batch.received_at <= erasure.asked_at
+
+
 def spared(batch: Batch, erasure: Erasure) -> Batch:
     """A batch without what it shall not teach; without examples where that is all of them."""
     rest = tuple(one for one in batch.examples if not erasure.covers(one.label, one.id))
     return batch.model_copy(update={"examples": rest})
+
+
+def passed_over(batch: Batch, erasure: Erasure) -> int:
+    """How many examples of a batch shall not be taught."""
+    return len(batch.examples) - len(spared(batch, erasure).examples)
+
+
+def report(
+    gone: Forgotten, erasure: Erasure, before: Knowledge, waiting: Sequence[Batch]
+) -> dict[str, float | int | str]:
+    """What went, in numbers, for the manifest: no label and no id.
+
+    before, waiting: what was known, and the batches that were not learnt yet.
+    """
+    known = before.tasks.get(erasure.task)
+    ids = {row.id for row in known.examples.rows} if known else set()
+    ids |= {one.id for batch in waiting for one in batch.examples}
+    return {
+        "erasure": erasure.id,
+        "examples": gone.examples + sum(passed_over(batch, erasure) for batch in waiting),
+        "not_found": len(set(erasure.examples) - ids),
+        "classes": gone.classes,
+        "prompts_dropped": gone.prompts,
+        "exact": int(gone.exact),
+    }
 
 
 def forget(

@@ -23,7 +23,7 @@ from learner.domain import Domain
 from learner.encoding import ExampleEncoder
 from learner.errors import Cancelled, Interrupted, Unlearnable
 from learner.events import Emit, discard
-from learner.forgetting import forget, spared
+from learner.forgetting import forget, is_for, passed_over, report, spared
 from learner.int8 import Int8Judge
 from learner.knowledge import Knowledge
 from learner.methods.base import Method, MethodState
@@ -235,24 +235,15 @@ class Learner:
 
     def _forget(self, erasure: Erasure, timeline: Timeline) -> bool:
         """Commit a version without it. What waits of its task is learnt along, but for that."""
-        task = erasure.task
-        waiting = [
-            batch
-            for batch in self._waiting(timeline)
-            if batch.task == task and batch.received_at <= erasure.asked_at
-        ]
+        waiting = [b for b in self._waiting(timeline) if is_for(erasure, b)]
         before, learnt = self._learn_spared(waiting, erasure)
-        carries = self._carries_traces_of(task)
+        carries = self._carries_traces_of(erasure.task)
         gone = forget(before, erasure, self._encoder, self._config, carries_traces=carries)
-        known = gone.knowledge.tasks.get(task)
-        trainable = known is not None and is_trainable(known, self._config)
-        under_way = [b for b in timeline.undecided if self._task(b) == task] + learnt
-        cut = [b for b in under_way if not trainable or self._teaches(b, erasure)]
+        cut = self._cut_short(erasure, gone.knowledge, [*timeline.undecided, *learnt])
         busy = {self._task(b) for b in (*timeline.undecided, *learnt) if b not in cut}
         knowledge = refit(gone.knowledge, self._config, self._encoder, busy, afresh=True)
         drop = gone.examples and any(carries(domain) for domain in self._knowledge.domains)
         method = {} if drop else self._standing.lineage_blobs()
-        passed_over = sum(len(b.examples) - len(spared(b, erasure).examples) for b in waiting)
         published = self._standing.publish(
             Entry(
                 Kind.FORGET,
@@ -260,19 +251,19 @@ class Learner:
                 self._standing.archive.write(knowledge) | method,
                 batches=learnt,
                 decided=cut,
-                metrics={
-                    "erasure": erasure.id,
-                    "examples": gone.examples + passed_over,
-                    "not_found": len(self._unknown(erasure, waiting)),
-                    "classes": gone.classes,
-                    "prompts_dropped": gone.prompts,
-                    "exact": int(gone.exact),
-                },
+                metrics=report(gone, erasure, self._knowledge, waiting),
             )
         )
-        if published and cut and trainable:
-            self._parted.append(task)
+        if published and cut:
+            self._parted.append(erasure.task)  # its prompt is still to be trained
         return published
+
+    def _cut_short(self, erasure: Erasure, rest: Knowledge, under_way: list[str]) -> list[str]:
+        """Batches of its task that need no training any more, or whose records hold some of it."""
+        known = rest.tasks.get(erasure.task)
+        trainable = known is not None and is_trainable(known, self._config)
+        own = (self._store.intake.read(b) for b in under_way if self._task(b) == erasure.task)
+        return [batch.id for batch in own if not trainable or passed_over(batch, erasure)]
 
     def _learn_spared(self, batches: list[Batch], erasure: Erasure) -> tuple[Knowledge, list[str]]:
         """Knowledge with what an erasure leaves of batches, and those that are learnt."""
@@ -294,17 +285,6 @@ class Learner:
                 log.exception("batch %s failed again and is given up", batch.id)
                 self._fail(batch, f"learning it failed: {type(error).__name__}: {error}")
         return knowledge, learnt
-
-    def _teaches(self, batch_id: str, erasure: Erasure) -> bool:
-        """Whether a batch's record holds something that is to be forgotten."""
-        batch = self._store.intake.read(batch_id)
-        return len(spared(batch, erasure).examples) < len(batch.examples)
-
-    def _unknown(self, erasure: Erasure, waiting: list[Batch]) -> set[str]:
-        """The ids among those to be forgotten that no kept or waiting example has."""
-        known = self._knowledge.tasks.get(erasure.task)
-        kept = {row.id for row in known.examples.rows} if known else set()
-        return set(erasure.examples) - kept - {one.id for b in waiting for one in b.examples}
 
     def _carries_traces_of(self, task: str) -> Callable[[Domain], bool]:
         """Which domains' prompts may have been trained beside a task's rows."""

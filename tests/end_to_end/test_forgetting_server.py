@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks.lessons import lessons
-from benchmarks.running_server import running_server
+from benchmarks.running_server import RunningServer, running_server
 from learner.archive import Archive
 from learner.statistics import ClassStatistics
 from perennial.client import Batch, Client, Erasure, Forgetting
@@ -58,16 +58,13 @@ def forgotten(client: Client, asked: Forgetting) -> Erasure:
 
 
 @contextmanager
-def serving(folder: Path, *flags: str) -> Iterator[tuple[Client, int]]:
+def serving(folder: Path, *flags: str) -> Iterator[tuple[Client, RunningServer]]:
     arguments = ["--engine", "local", "--store", str(folder), *flags]
     with (
         running_server(arguments, folder.with_suffix(".log")) as server,
         Client(server.url) as client,
     ):
-        server.until_learner_idles()
-        learner = learner_of(server)
-        assert learner is not None
-        yield client, learner.pid
+        yield client, server
 
 
 def scores(client: Client) -> dict[tuple[int, str, str], float]:
@@ -88,7 +85,7 @@ def statistics(folder: Path) -> ClassStatistics:
 
 def test_what_is_forgotten_is_as_if_never_seen(tmp_path: Path) -> None:
     knew, never = tmp_path / "knew", tmp_path / "never"
-    with serving(knew, *TRAINS) as (client, learner):
+    with serving(knew, *TRAINS) as (client, server):
         wait(
             client,
             teach(client, "mail", KEPT, "kept"),
@@ -98,7 +95,9 @@ def test_what_is_forgotten_is_as_if_never_seen(tmp_path: Path) -> None:
         )
         assert client.task("mail").prompt != "none"
         asked = client.forget("mail", label=GONE)
-        os.kill(learner, signal.SIGKILL)
+        learner = learner_of(server)
+        assert learner is not None
+        os.kill(learner.pid, signal.SIGKILL)
         report = forgotten(client, asked)
         assert (report.classes, report.exact) == (1, True)
         assert report.prompts_dropped

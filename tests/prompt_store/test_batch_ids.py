@@ -3,12 +3,13 @@ import re
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompt_store import batch_id
+from prompt_store import batch_id, made_at
 from prompt_store.batch_ids import _clockwork
 from prompt_store.fields import BATCH_ID
 from tests.prompt_store.forks import fork, wait
@@ -69,3 +70,12 @@ def test_a_key_gives_one_id_of_its_own(key: str, other: str) -> None:
     assert re.fullmatch(BATCH_ID, batch_id(key))
     assert batch_id(key).startswith("k")
     assert (batch_id(key) == batch_id(other)) == (key == other)
+
+
+def test_an_id_says_when_it_was_given_out() -> None:
+    _clockwork.forget()  # other tests turn its clock
+    before = datetime.now(UTC) - timedelta(milliseconds=1)
+    assert before <= made_at(batch_id()) <= datetime.now(UTC) + timedelta(milliseconds=1)
+    for other in (batch_id("a key"), "", "01JD4Q8ZK3W9V7X5M2N6P0R1S!", "x" * 26, "7" + "Z" * 25):
+        with pytest.raises(ValueError):
+            made_at(other)
