@@ -69,7 +69,7 @@ def create_app(service: Service | Callable[[], Service], *, manage: bool = True)
             *([Middleware(RequestSpan)] if spans.are_on() else []),
             *(Middleware(one) for one in (RequestRecord, BodyLimit, Deadline)),
         ],
-        responses=documented("unauthenticated", "forbidden", "internal-error"),
+        responses=documented("unauthenticated", "forbidden", "rate-limited", "internal-error"),
         redirect_slashes=False,
     )
     problems.install(app)

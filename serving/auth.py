@@ -1,6 +1,7 @@
 """Who may do what.
 
 With keys: a bearer key with the scope. `admin` includes `learn`, `learn` includes `predict`.
+A server that ever had a key demands one, also when all are revoked.
 Without keys: anybody may predict; learning and administration are for callers on this machine only.
 """
 
@@ -16,12 +17,11 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 
 from serving.problems import Problem
-from serving.settings import Key, Scope
+from serving.settings import ANYBODY, THIS_MACHINE, Key, Scope
 
 SCOPES: tuple[Scope, ...] = ("predict", "learn", "admin")  # each includes those before it
-ANYBODY = "anybody"
-THIS_MACHINE = "this-machine"
 
+_INVALID = 'error="invalid_token"'
 _PLAIN_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?")
 _PROXY_HEADERS = (
     *("forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"),
@@ -43,20 +43,26 @@ class Caller:
 class Access:
     """The rule of one server.
 
+    keyed: whether there ever was a key, in force or not.
     trusted_local: None looks at the peer; True and False settle it where the peer is always a proxy
     of our own (Ray Serve), by whether that proxy listens on loopback only.
     """
 
     keys: tuple[Key, ...] = ()
+    keyed: bool = False
     trusted_local: bool | None = None
+
+    @property
+    def demands_keys(self) -> bool:
+        return self.keyed or bool(self.keys)
 
     def admit(self, caller: Caller, scope: Scope) -> str:
         """The name of the key used, `anybody` or `this-machine`.
 
-        Raises Problem: unauthenticated (no key or an unknown one), forbidden (not enough of a key,
-        or not local).
+        Raises Problem: unauthenticated (no key, an unknown or ended one), forbidden (not enough of
+        a key, or not local).
         """
-        if self.keys:
+        if self.demands_keys:
             return self._admit_key(caller, scope)
         if scope == "predict":
             return ANYBODY
@@ -74,7 +80,9 @@ class Access:
             raise _challenge("send a key: 'Authorization: Bearer <key>'")
         key = find_key(self.keys, token.strip())
         if key is None:
-            raise _challenge("this key is unknown here", 'error="invalid_token"')
+            raise _challenge("this key is unknown here, or revoked", _INVALID)
+        if key.has_ended:
+            raise _challenge(f"the key {key.name!r} ended at {key.expires_at}", _INVALID)
         if not allows(key, scope):
             raise Problem(
                 "forbidden",

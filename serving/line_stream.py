@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from backbones import Input
+from serving.allowance import Allowance
 from serving.batcher import Answer
 from serving.bodies import read_line
 from serving.forward import Result
@@ -37,7 +38,7 @@ from serving.spool import Spool
 logger = logging.getLogger(__name__)
 
 _PAUSE: Final = 1.0
-"""Seconds until a line is tried again that found the queue full."""
+"""Longest time, in seconds, until a line is tried again that had to wait."""
 
 _PART: Final = 2**15
 """Bytes that are cut into lines before others have a turn: blank lines keep it from none."""
@@ -49,13 +50,21 @@ Coming = asyncio.Queue[asyncio.Task[bytes] | None]
 class LineStream(Response):
     """The answers to the lines of one request, which are read while they are sent."""
 
-    def __init__(self, service: Service, options: ClassifyOptions, media_type: str) -> None:
+    def __init__(
+        self,
+        service: Service,
+        options: ClassifyOptions,
+        media_type: str,
+        admit: Callable[[], Allowance | None],
+    ) -> None:
+        """admit: how fast its caller may send; raises Problem where he may no longer."""
         self.status_code = 200
         self.background = None
         self.media_type = media_type
         self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         self._service = service
         self._options = options
+        self._admit = admit
         self._limits = service.settings.limits
         self._ended_by: Problem | None = None
         self._held = 0  # bytes of lines under way
@@ -78,6 +87,7 @@ class LineStream(Response):
     async def _read(self, receive: Receive, group: asyncio.TaskGroup, coming: Coming) -> None:
         try:
             async for line in self._lines(receive):
+                await self._until_allowed()
                 await self._until_room()
                 await self._service.streams.acquire()
                 size = len(line.content or b"")
@@ -88,6 +98,11 @@ class LineStream(Response):
         except Problem as problem:
             self._ended_by = problem
         await coming.put(None)
+
+    async def _until_allowed(self) -> None:
+        """A key that is too fast waits. Raises Problem where it was revoked, or has ended."""
+        while (allowance := self._admit()) is not None and allowance.enter():
+            await asyncio.sleep(min(_PAUSE, allowance.wait()))
 
     async def _until_room(self) -> None:
         """Lines under way hold the bytes that a request may have, and those of one line more."""

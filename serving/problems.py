@@ -61,6 +61,7 @@ KINDS: Mapping[str, Kind] = {
     "invalid-content": Kind(422, "The content is not acceptable"),
     "idempotency-key-reused": Kind(422, "The idempotency key was used with another body"),
     "overloaded": Kind(429, "Too many requests are waiting"),
+    "rate-limited": Kind(429, "The key sends more than it may"),
     "client-closed-request": Kind(499, "The client went away"),
     "internal-error": Kind(500, "Something went wrong inside"),
     "not-ready": Kind(503, "The server is not ready"),

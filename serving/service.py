@@ -21,6 +21,7 @@ from serving.events import EventBus
 from serving.feedback import Judged, Truth, check_truths, judge, lesson
 from serving.forward import ForwardPass, Work, check, no_classes
 from serving.history import History
+from serving.keyring import Keyring
 from serving.learner_meter import LearnerMeter
 from serving.learning import Learning
 from serving.limits import check_count, check_inputs
@@ -76,12 +77,18 @@ class Service:
         self.engines = engines
         self.settings = settings
         self.metrics = metrics
-        self.access = Access(settings.keys, trusted_local)
         self.events = EventBus()
         self.troubles: dict[str, str] = {}
         self._nudge = nudge
         self._wake = wake
         self._executor = ThreadPoolExecutor(_STORE_THREADS, thread_name_prefix="store")
+        self.keyring = Keyring(
+            store.keys,
+            Access(settings.keys, trusted_local=trusted_local),
+            settings.limits,
+            self._executor,
+            settings.polling.versions_seconds,
+        )
         self.pins = Pins(SnapshotLoader(store, backbone), self._executor, settings.pinned_versions)
         self.watcher = Watcher(
             store,
@@ -115,10 +122,12 @@ class Service:
         self.events.open()
         self.batcher.start()
         self.watcher.start()
+        self.keyring.start()
 
     async def stop(self) -> None:
         """Ends everything that `start` began. What was accepted is in the store."""
         self.events.close()
+        await self.keyring.stop()
         await self.watcher.stop()
         await self.batcher.stop()
         await asyncio.to_thread(self.preprocessor.shutdown)
@@ -141,7 +150,7 @@ class Service:
 
     def trouble(self) -> list[str]:
         """What does not work as it should, for people; empty when all is well."""
-        own = [self.watcher.trouble] if self.watcher.trouble else []
+        own = [one for one in (self.watcher.trouble, self.keyring.trouble) if one]
         return own + list(self.troubles.values())
 
     async def off_loop(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -7,10 +7,12 @@ Sources, the first that names a value wins: arguments (the CLI's flags), environ
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypedDict
 
 from pydantic import (
+    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -34,6 +36,10 @@ from serving.names import LONGEST_NAME
 
 Scope = Literal["predict", "learn", "admin"]
 
+ANYBODY = "anybody"
+THIS_MACHINE = "this-machine"
+"""Who calls where there are no keys."""
+
 RUNTIME_OF: Final[Mapping[Precision, Runtime]] = {"int8": "onnx", "bf16": "torch"}
 """The one that computes in this precision."""
 
@@ -48,7 +54,10 @@ class ImageOptions(TypedDict, total=False):
 
 
 class Key(BaseModel):
-    """One bearer key. Only its digest is kept: `printf %s "$KEY" | sha256sum`."""
+    """One bearer key. Only its digest is kept: `printf %s "$KEY" | sha256sum`.
+
+    It is better made by `perennial keys create`, which keeps it in the store.
+    """
 
     model_config = _FROZEN
 
@@ -61,6 +70,22 @@ class Key(BaseModel):
     scopes: frozenset[Scope] = Field(
         min_length=1, description="what it allows: admin includes learn, learn includes predict"
     )
+    inputs_per_second: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="as in limits, for this key"
+    )
+    burst: int | None = Field(None, ge=1, description="as in limits, for this key")
+    expires_at: AwareDatetime | None = Field(None, description="when it ends; none: never")
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_free(cls, name: str) -> str:
+        if name in (ANYBODY, THIS_MACHINE):
+            raise ValueError(f"{name!r} is what callers without keys are called; take another name")
+        return name
+
+    @property
+    def has_ended(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= datetime.now(UTC)
 
 
 class Limits(BaseModel):
@@ -97,6 +122,19 @@ class Limits(BaseModel):
         ge=1,
         description="inputs that may wait for a forward pass; beyond it, 429",
     )
+    inputs_per_second: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="inputs that one key may send to one replica, on the average; beyond it, 429; "
+        "none: as many as it likes",
+    )
+    burst: int | None = Field(
+        None,
+        ge=1,
+        description="inputs that one key may send at once after a quiet time; none: those of ten "
+        "seconds",
+    )
     deadline_seconds: float = Field(
         30.0, gt=0, description="longest time from a request's start to the start of its answer"
     )
@@ -120,7 +158,7 @@ class Polling(BaseModel):
 
     model_config = _FROZEN
 
-    versions_seconds: float = Field(0.5, gt=0, description="between looks at the log")
+    versions_seconds: float = Field(0.5, gt=0, description="between looks at the log and the keys")
     heartbeat_seconds: float = Field(15.0, gt=0, description="event stream: between heartbeats")
 
 
@@ -213,7 +251,9 @@ class Settings(BaseSettings):
     )
     log_level: Level = Field("info", description="the least that is logged")
     keys: tuple[Key, ...] = Field(
-        (), description="bearer keys; none: anybody may predict, and only this machine may learn"
+        (),
+        description="bearer keys beside those in the store; none in both: anybody may predict, and "
+        "only this machine may learn",
     )
 
     @field_validator("config")

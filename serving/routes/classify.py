@@ -13,7 +13,7 @@ from serving.limits import check_name_length
 from serving.line_stream import LineStream, result_members
 from serving.media_types import media_type_sent
 from serving.problems import documented
-from serving.routes.common import PREDICT, ServiceDependency, unless_gone
+from serving.routes.common import PREDICT, ServiceDependency, admit, pay, unless_gone
 from serving.schemas.classify import ClassifyAnswer, ClassifyOptions
 from serving.schemas.forms import classify_openapi, line_answers
 from serving.service import Service
@@ -42,6 +42,7 @@ router = APIRouter(tags=["classify"])
             "unsupported-input",
             "invalid-content",
             "overloaded",
+            "rate-limited",
             "not-ready",
             "deadline-exceeded",
         ),
@@ -58,6 +59,7 @@ async def classify(request: Request, service: ServiceDependency) -> Response:
     if of_all_lines is not None:
         return await _stream(request, service, of_all_lines)
     question = await read_question(request, limits)
+    pay(request, len(question.inputs))
     asked = question.options
     _check_task(asked, limits)
     work = service.classify(
@@ -73,7 +75,12 @@ async def _stream(request: Request, service: Service, asked: ClassifyOptions) ->
     """What would refuse every line refuses the request."""
     _check_task(asked, service.settings.limits)
     await service.answering(asked.task, asked.version, asked.min_version)
-    return LineStream(service, asked, media_type_sent(request.headers))
+    return LineStream(
+        service,
+        asked,
+        media_type_sent(request.headers),
+        lambda: service.keyring.allowance(admit(request, "predict")),
+    )
 
 
 def _check_task(asked: ClassifyOptions, limits: Limits) -> None:

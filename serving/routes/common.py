@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Path, Request, Security
 from fastapi.security import HTTPBearer
 
+from serving.allowance import Allowance
 from serving.auth import Caller
 from serving.media_types import media_type_sent
 from serving.middleware import service_of
@@ -42,15 +43,48 @@ async def _json_only(request: Request) -> None:
 def admit(request: Request, scope: Scope) -> str:
     """The caller's name. Raises Problem: unauthenticated, forbidden."""
     peer = request.client.host if request.client else None
-    return service_of(request.scope).access.admit(Caller(peer, request.headers), scope)
+    return service_of(request.scope).keyring.access.admit(Caller(peer, request.headers), scope)
+
+
+def may_still(request: Request) -> Callable[[], bool]:
+    """Tells whether the caller of a request that lasts may still predict: keys can end."""
+
+    def admitted() -> bool:
+        try:
+            admit(request, "predict")
+        except Problem:
+            return False
+        return True
+
+    return admitted
 
 
 def _caller(scope: Scope) -> Callable[[Request], Coroutine[Any, Any, str]]:
     async def admitted(request: Request) -> str:
         caller = request.state.caller = admit(request, scope)
+        _enter(service_of(request.scope).keyring.allowance(caller), caller)
         return caller
 
     return admitted
+
+
+def _enter(allowance: Allowance | None, caller: str) -> None:
+    """Counts the request itself. Raises Problem rate-limited."""
+    if allowance is not None and (seconds := allowance.enter()):
+        raise Problem(
+            "rate-limited",
+            f"the key {caller!r} may send {allowance.per_second:g} inputs a second to one replica; "
+            f"come back in {seconds} s, or send less",
+            retry_after=seconds,
+            inputs_per_second=allowance.per_second,
+        )
+
+
+def pay(request: Request, inputs: int) -> None:
+    """Counts the inputs of an admitted request; the first is paid for."""
+    allowance = service_of(request.scope).keyring.allowance(request.state.caller)
+    if allowance is not None:
+        allowance.pay(max(0, inputs - 1))
 
 
 ServiceDependency = Annotated[Service, Depends(_service)]

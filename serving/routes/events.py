@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import orjson
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from learner.events import Event
 from serving.events import Dropped, EventBus, Subscription
 from serving.metrics import Metrics
-from serving.routes.common import PREDICT, ServiceDependency
+from serving.routes.common import PREDICT, ServiceDependency, may_still
 
 router = APIRouter(tags=["events"])
 
@@ -39,12 +39,15 @@ class EventStream(StreamingResponse):
 
     media_type = MEDIA_TYPE
 
-    def __init__(self, bus: EventBus, metrics: Metrics, heartbeat: float) -> None:
+    def __init__(
+        self, bus: EventBus, metrics: Metrics, heartbeat: float, admitted: Callable[[], bool]
+    ) -> None:
+        """admitted: whether the subscriber may still listen."""
         self._bus = bus
         self._metrics = metrics
         self._subscription = bus.subscribe()
         super().__init__(
-            _lines(self._subscription, heartbeat),
+            _lines(self._subscription, heartbeat, admitted),
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
 
@@ -65,19 +68,22 @@ class EventStream(StreamingResponse):
     dependencies=PREDICT,
     responses={200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}, "example": _STREAM}}}},
 )
-async def listen(service: ServiceDependency) -> EventStream:
+async def listen(request: Request, service: ServiceDependency) -> EventStream:
     """What happens here from now on: progress, refreshed, published, candidate, failed, swapped.
 
-    Comments come as heartbeats. A listener that falls behind gets `dropped` as its last event.
+    Comments come as heartbeats. A listener that falls behind gets `dropped` as its last event. The
+    stream ends, at a heartbeat at the latest, when the listener's key is revoked.
     """
     heartbeat = service.settings.polling.heartbeat_seconds
-    return EventStream(service.events, service.metrics, heartbeat)
+    return EventStream(service.events, service.metrics, heartbeat, may_still(request))
 
 
-async def _lines(subscription: Subscription, heartbeat: float) -> AsyncIterator[bytes]:
+async def _lines(
+    subscription: Subscription, heartbeat: float, admitted: Callable[[], bool]
+) -> AsyncIterator[bytes]:
     yield _HELLO
     try:
-        while (line := await _next_line(subscription, heartbeat)) is not None:
+        while (line := await _next_line(subscription, heartbeat)) is not None and admitted():
             yield line
     except Dropped:
         yield _DROPPED

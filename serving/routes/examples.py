@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Request, Response
 
 from serving.bodies import read_examples
 from serving.problems import documented
-from serving.routes.common import LEARN, ServiceDependency, TaskName
+from serving.routes.common import LEARN, ServiceDependency, TaskName, pay
 from serving.schemas.batches import BatchBody
 from serving.schemas.forms import examples_openapi
 from serving.submission import Submission
@@ -53,6 +53,7 @@ IdempotencyKey = Annotated[
             "invalid-content",
             "idempotency-key-reused",
             "overloaded",
+            "rate-limited",
         ),
     },
 )
@@ -68,6 +69,7 @@ async def post_examples(
     After 202 it is never lost. An image that cannot be read is refused here.
     """
     examples = await read_examples(request, service.settings.limits)
+    pay(request, len(examples))
     submission = Submission(task, examples, request.state.caller, idempotency_key)
     progress = await service.accept(submission)
     request.state.batch = progress.batch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 
 from serving.problems import documented
-from serving.routes.common import JSON_ONLY, PREDICT, ServiceDependency, admit
+from serving.routes.common import JSON_ONLY, PREDICT, ServiceDependency, admit, pay
 from serving.schemas.feedback import FeedbackBody, FeedbackRequest, JudgedBody, LiveAccuracyBody
 
 router = APIRouter(tags=["feedback"])
@@ -24,6 +24,7 @@ router = APIRouter(tags=["feedback"])
         "invalid-content",
         "idempotency-key-reused",
         "overloaded",
+        "rate-limited",
     ),
 )
 async def post_feedback(
@@ -35,6 +36,7 @@ async def post_feedback(
     """
     if body.learn:
         admit(request, "learn")
+    pay(request, len(body.feedback))
     heard = await service.feedback([one.to_truth() for one in body.feedback], learn=body.learn)
     judged = [JudgedBody.of(one, not fresh) for one, fresh in heard.judged]
     return FeedbackBody(feedback=judged, batch=heard.batch)

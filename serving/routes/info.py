@@ -49,7 +49,7 @@ def _info(service: Service, pending: int) -> InfoBody:
         pinned=service.pins.versions,
         waiting_inputs=service.batcher.waiting,
         pending_batches=pending,
-        keys=bool(service.settings.keys),
+        keys=service.keyring.access.demands_keys,
         media_types=_media_types(service),
         limits=service.settings.limits,
         trouble=service.trouble(),

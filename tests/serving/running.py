@@ -45,7 +45,7 @@ class Running:
 
 
 @contextmanager
-def running(service: Service, *, ready: bool = True) -> Iterator[Running]:
+def running(service: Service, *, ready: bool = True, host: str = "127.0.0.1") -> Iterator[Running]:
     """The service behind HTTP. ready: wait until it is."""
     server = HttpServer(
         configured(create_app(service), service.settings),
@@ -53,7 +53,7 @@ def running(service: Service, *, ready: bool = True) -> Iterator[Running]:
     )
     loops: list[asyncio.AbstractEventLoop] = []
     started = threading.Event()
-    listener = listen("127.0.0.1", 0)
+    listener = listen(host, 0)
 
     async def serve() -> None:
         loops.append(asyncio.get_running_loop())

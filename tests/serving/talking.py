@@ -16,11 +16,13 @@ LINES = "application/x-ndjson"
 class Talk:
     """One stream. What is said is sent at once."""
 
-    def __init__(self, url: str, query: Mapping[str, Any]) -> None:
+    def __init__(self, url: str, query: Mapping[str, Any], headers: Mapping[str, str]) -> None:
         self._connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
         self._connection.putrequest("POST", f"/v1/classify?{urlencode(query)}")
         self._connection.putheader("Content-Type", LINES)
         self._connection.putheader("Transfer-Encoding", "chunked")
+        for name, value in headers.items():
+            self._connection.putheader(name, value)
         self._connection.endheaders()
         self._answer: http.client.HTTPResponse | None = None
 
@@ -62,9 +64,9 @@ class Talk:
 
 
 @contextmanager
-def talking(url: str, **query: Any) -> Iterator[Talk]:
+def talking(url: str, headers: Mapping[str, str] | None = None, **query: Any) -> Iterator[Talk]:
     """A stream to the server at this address. query: what is asked of all lines."""
-    talk = Talk(url, query)
+    talk = Talk(url, query, headers or {})
     try:
         yield talk
     finally:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 
 import httpx
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,11 +14,15 @@ from starlette.datastructures import Headers
 
 from prompt_store import Store
 from serving.auth import SCOPES, Access, Caller, allows, find_key, is_loopback
+from serving.metrics import PrometheusMetrics
+from serving.precision import Engines
 from serving.problems import Problem
-from serving.settings import Key, Scope
+from serving.service import Service
+from serving.settings import Key, Scope, Settings
 from tests.serving.bag_of_words import BagOfWords
 from tests.serving.conftest import Serve
 from tests.serving.publishing import MAIL, publish
+from tests.serving.running import running
 from tests.serving.test_problems import check
 
 CALLS: dict[Scope, list[tuple[str, str]]] = {
@@ -130,6 +136,37 @@ def test_without_keys_a_proxy_or_a_foreign_page_may_only_predict(
         assert answer.status_code not in (401, 403)
     else:
         check(answer, "forbidden")
+
+
+def _own_addresses() -> list[str]:
+    """Of this machine's network interfaces, IPv4."""
+    found = (one for addresses in psutil.net_if_addrs().values() for one in addresses)
+    return [
+        one.address
+        for one in found
+        if one.family is socket.AddressFamily.AF_INET and not is_loopback(one.address)
+    ]
+
+
+@pytest.mark.skipif(not _own_addresses(), reason="this machine has no network interface")
+@pytest.mark.parametrize("host", [None, "localhost", "127.0.0.1"])
+def test_without_keys_who_comes_over_the_network_may_only_predict(
+    store: Store, backbone: BagOfWords, host: str | None
+) -> None:
+    """A server on all interfaces, reached by another than loopback, whatever Host is sent."""
+    publish(store, backbone, MAIL)
+    service = Service(store, Engines(backbone), Settings(), PrometheusMetrics())
+    headers = {} if host is None else {"Host": host}
+    with running(service, host="0.0.0.0") as server:
+        port = server.url.rpartition(":")[2]
+        with httpx.Client(base_url=f"http://{_own_addresses()[0]}:{port}") as outside:
+            for method, path, needed in EVERY:
+                answer = _call(outside, method, path, headers)
+                if needed == "predict":
+                    assert answer.status_code not in (401, 403)
+                else:
+                    check(answer, "forbidden")
+                    assert _call(server.client, method, path).status_code not in (401, 403)
 
 
 def _caller(address: str | None, host: str = "localhost:8000", **headers: str) -> Caller:

@@ -252,7 +252,10 @@ def test_other_bodies_are_no_larger_for_being_called_lines(running: Running) -> 
 
 async def test_blank_lines_leave_others_their_turn(store: Store, backbone: BagOfWords) -> None:
     stream = LineStream(
-        Service(store, Engines(backbone), Settings(), PrometheusMetrics()), ClassifyOptions(), LINES
+        Service(store, Engines(backbone), Settings(), PrometheusMetrics()),
+        ClassifyOptions(),
+        LINES,
+        lambda: None,
     )
     turns = 0
 
