@@ -252,6 +252,7 @@ class Learner:
                 batches=learnt,
                 decided=cut,
                 metrics=report(gone, erasure, self._knowledge, waiting),
+                actor=erasure.actor,
             )
         )
         if published and cut:

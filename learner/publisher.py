@@ -11,6 +11,7 @@ from learner.content import class_id
 from learner.errors import Superseded
 from learner.knowledge import Knowledge
 from prompt_store import (
+    Actor,
     Batch,
     Conflict,
     Draft,
@@ -46,6 +47,7 @@ class Entry:
     int8: Int8Verdict | None = None
     prequential: dict[str, Prequential] = field(default_factory=dict)
     metrics: dict[str, float | int | str] = field(default_factory=dict)
+    actor: Actor | None = None
 
 
 class Publisher:
@@ -132,6 +134,7 @@ class Publisher:
             int8=entry.int8,
             prequential=entry.prequential,
             metrics={**entry.knowledge.metrics, **entry.metrics},
+            actor=entry.actor,
         )
 
 

@@ -15,6 +15,7 @@ from prompt_store.batch_ids import batch_id, made_at
 from prompt_store.blobs import Blobs, digest_of
 from prompt_store.census import Census, take_census
 from prompt_store.checks import check_backend
+from prompt_store.deeds import Deed, deeds_of
 from prompt_store.erasures import Erasure, Erasures
 from prompt_store.errors import (
     AlreadyExists,
@@ -67,6 +68,7 @@ __all__ = [
     "Corrupt",
     "CorruptBlob",
     "CorruptRecord",
+    "Deed",
     "Draft",
     "Erasure",
     "Erasures",
@@ -107,6 +109,7 @@ __all__ = [
     "audit_store",
     "batch_id",
     "check_backend",
+    "deeds_of",
     "digest_of",
     "fold",
     "local_folder",

@@ -4,7 +4,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from prompt_store.fields import BatchId, Digest, Moment, Name, Number, Task, TraceParent
+from prompt_store.actor import Actor
+from prompt_store.fields import (
+    BatchId,
+    Count,
+    Digest,
+    Moment,
+    Name,
+    Number,
+    Task,
+    TraceParent,
+)
 from prompt_store.records import Record
 
 
@@ -27,7 +37,10 @@ class Example(Record):
 
 
 class Batch(Record):
-    """What one POST carries. traceparent: of the request that brought it."""
+    """What one POST carries.
+
+    traceparent: of the request that brought it; via: `examples` or `feedback`, by which it came.
+    """
 
     id: BatchId
     task: Task
@@ -35,6 +48,8 @@ class Batch(Record):
     body_digest: Digest
     examples: Annotated[tuple[Example, ...], Field(min_length=1)]
     traceparent: TraceParent | None = None
+    actor: Actor | None = None
+    via: Name = "examples"
 
     @property
     def trace(self) -> str | None:
@@ -61,6 +76,13 @@ class Outcome(Record):
 
 
 class Settled(Outcome):
-    """An outcome as stored; the body's digest answers a client that sends the batch again."""
+    """An outcome as stored; the body's digest answers a client that sends the batch again.
+
+    What else it has of its batch is for the audit; None in records of older programs.
+    """
 
     body_digest: Digest
+    received_at: Moment | None = None
+    examples: Count | None = None
+    actor: Actor | None = None
+    via: Name | None = None

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import ClassVar
 
+from prompt_store.actor import Actor
 from prompt_store.backends.base import Backend, contents
 from prompt_store.batch_ids import batch_id
 from prompt_store.errors import Corrupt, UnsupportedFormat
@@ -37,6 +38,7 @@ class Erasure(Record):
     examples: tuple[Name, ...] = ()
     asked_at: Moment
     after: Count
+    actor: Actor | None = None
 
     def covers(self, label: str, example: str) -> bool:
         """Whether it asks for this example, an id, of its task."""
@@ -52,7 +54,13 @@ class Erasures:
         self._backend = backend
 
     def ask(
-        self, task: str, after: int, *, label: str | None = None, examples: Sequence[str] = ()
+        self,
+        task: str,
+        after: int,
+        *,
+        label: str | None = None,
+        examples: Sequence[str] = (),
+        actor: Actor | None = None,
     ) -> Erasure:
         """Note that a task, one class or some examples of it are to be forgotten.
 
@@ -65,6 +73,7 @@ class Erasures:
             examples=tuple(examples),
             asked_at=datetime.now(UTC),
             after=after,
+            actor=actor,
         )
         self._backend.create(erasure_key(erasure.id), encode(erasure))
         return erasure

@@ -80,12 +80,12 @@ class Intake:
             if self._backend.exists(settled_key(outcome.batch)):
                 return
             raise NotFound(f"Batch {outcome.batch} was never accepted")
-        self._clear(Settled(**dict(outcome), body_digest=batch.body_digest))
+        self._clear(_settled(batch, outcome))
 
     def outcome(self, batch_id: str) -> Outcome | None:
         """Return how a batch ended; None while it has not, or never was."""
         settled = self._read_settled(batch_id)
-        return settled and Outcome(**settled.model_dump(exclude={"body_digest"}))
+        return settled and Outcome(**settled.model_dump(include=set(Outcome.model_fields)))
 
     def settled_among(self, batches: Iterable[str]) -> tuple[str, ...]:
         """Return those of `batches` that are settled for good, in their order.
@@ -134,6 +134,17 @@ class Intake:
             return decode(Settled, self._backend.read(key), key)
         except NotFound:
             return None
+
+
+def _settled(batch: Batch, outcome: Outcome) -> Settled:
+    return Settled(
+        **dict(outcome),
+        body_digest=batch.body_digest,
+        received_at=batch.received_at,
+        examples=len(batch.examples),
+        actor=batch.actor,
+        via=batch.via,
+    )
 
 
 def pending_key(batch_id: str) -> str:

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field, model_validator
 
+from prompt_store.actor import Actor
 from prompt_store.fields import (
     BatchId,
     ClassName,
@@ -98,6 +99,7 @@ class Draft(Record):
     int8: Int8Verdict | None = None  # None: nobody has tried it
     prequential: dict[Task, Prequential] = Field(default_factory=dict)
     metrics: Metrics = Field(default_factory=dict)
+    actor: Actor | None = None  # who asked for it; None: the writer by itself
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "Draft":

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
 
+from prompt_store.actor import Actor
 from prompt_store.backends import Backend, open_backend
 from prompt_store.blobs import BLOBS, Blobs
 from prompt_store.checks import race
@@ -133,7 +134,7 @@ class Store:
 
         return self._append_until_it_fits(draft).epoch
 
-    def promote(self, version: int, writer: str) -> Manifest:
+    def promote(self, version: int, writer: str, actor: Actor | None = None) -> Manifest:
         """Make the content of `version` live again under a new number.
 
         Raises:
@@ -154,6 +155,7 @@ class Store:
                 writer=writer,
                 parent=timeline.live,
                 source=version,
+                actor=actor,
                 **content,
             )
 

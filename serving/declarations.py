@@ -9,13 +9,13 @@ word on a task counts. Versions don't name declarations: promoting an old one le
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from threading import Lock
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from prompt_store import AlreadyExists, Backend, NotFound
+from prompt_store import Actor, AlreadyExists, Backend, NotFound
 
 logger = logging.getLogger(__name__)
 
@@ -34,10 +34,12 @@ class Declaration(BaseModel):
     labels: tuple[str, ...] = ()
     withdrawn: bool = False
     declared_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    actor: Actor | None = None
 
     def says(self, other: Declaration) -> bool:
-        """Whether both say the same, whenever they were made."""
-        return self.model_copy(update={"declared_at": other.declared_at}) == other
+        """Whether both say the same, whenever they were made and by whom."""
+        same = {"declared_at": other.declared_at, "actor": other.actor}
+        return self.model_copy(update=same) == other
 
 
 class Declarations:
@@ -55,21 +57,21 @@ class Declarations:
             self._catch_up()
             return {task: one for task, one in self._newest.items() if not one.withdrawn}
 
-    def declare(self, declaration: Declaration) -> None:
-        """Durable when it returns. Saying the same again writes nothing."""
+    def declare(self, declaration: Declaration) -> bool:
+        """Durable when it returns. Saying the same again writes nothing, and returns False."""
         with self._lock:
             while True:
                 self._catch_up()
                 known = self._newest.get(declaration.task)
                 if known is not None and known.says(declaration):
-                    return
+                    return False
                 if self._append(declaration):
-                    return
+                    return True
 
-    def withdraw(self, task: str) -> None:
+    def withdraw(self, task: str, actor: Actor | None = None) -> None:
         """The task is declared no longer. Durable when it returns."""
         if task in self.all():
-            self.declare(Declaration(task=task, withdrawn=True))
+            self.declare(Declaration(task=task, withdrawn=True, actor=actor))
 
     def _append(self, declaration: Declaration) -> bool:
         number = int(self._last.removeprefix(FOLDER).removesuffix(".json") or 0) + 1
@@ -83,10 +85,23 @@ class Declarations:
 
     def _catch_up(self) -> None:
         for key in self._backend.list_after(FOLDER, self._last):
-            try:
-                declaration = Declaration.model_validate_json(self._backend.read(key))
-            except (ValidationError, NotFound):
-                logger.exception("%s is passed over; repair or remove it", key)
-                continue
-            self._newest[declaration.task] = declaration
-            self._last = key
+            declaration = _read(self._backend, key)
+            if declaration is not None:
+                self._newest[declaration.task] = declaration
+                self._last = key
+
+
+def history(backend: Backend) -> Iterator[Declaration]:
+    """All that was ever declared and withdrawn in a store, oldest first."""
+    for key in backend.list_after(FOLDER):
+        declaration = _read(backend, key)
+        if declaration is not None:
+            yield declaration
+
+
+def _read(backend: Backend, key: str) -> Declaration | None:
+    try:
+        return Declaration.model_validate_json(backend.read(key))
+    except (ValidationError, NotFound):
+        logger.exception("%s is passed over; repair or remove it", key)
+        return None

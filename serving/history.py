@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prompt_store import Kind, Manifest, Store, UnknownVersion
+from serving import audit
 from serving.pins import unknown_version
 from serving.problems import Problem
 
@@ -67,4 +68,8 @@ class History:
         """
         self.check(version)
         manifest, is_live = self.get(version)
-        return manifest if is_live else self._store.promote(version, WRITER)
+        if is_live:
+            return manifest
+        promoted = self._store.promote(version, WRITER, audit.acting.get())
+        audit.tell(promoted.kind, version=promoted.version, source=version)
+        return promoted

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pydantic import ValidationError
 
 from prompt_store import Keys, StoredKey, StoreError
+from serving import audit
 from serving.allowance import Allowance
 from serving.auth import Access
 from serving.settings import Key, Limits
@@ -71,6 +72,8 @@ class Keyring:
             entries = await loop.run_in_executor(self._executor, self._stored.entries)
             if len(entries) > self._seen:
                 known = await loop.run_in_executor(self._executor, self._stored.known)
+                for entry in entries[self._seen :]:
+                    audit.tell(f"key {entry.what}", who=entry.actor.name, key=entry.name)
                 self._take(known, len(entries))
         except (StoreError, OSError) as error:
             if self.trouble != str(error):

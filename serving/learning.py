@@ -12,6 +12,7 @@ from backbones import Description
 from learner.archive import EXAMPLES
 from learner.examples import KeptExample, TaskExamples
 from prompt_store import Batch, BodyMismatch, Example, NotFound, Store, StoreError
+from serving import audit
 from serving.declarations import Declaration, Declarations
 from serving.limits import (
     check_count,
@@ -97,6 +98,8 @@ class Learning:
             ) from error
         if fresh:
             self._metrics.add("perennial_examples", len(batch.examples))
+            count = len(batch.examples)
+            audit.tell(batch.via, batch=batch.id, examples=count)
         return self._progress_of_accepted(batch)
 
     def _progress_of_accepted(self, batch: Batch) -> Progress:
@@ -127,7 +130,9 @@ class Learning:
         for index, label in enumerate(labels):
             check_name_length(label, self._limits, f"#/labels/{index}")
         check_declaration(labels, self._taught(task), self._limits)
-        self._declarations.declare(Declaration(task=task, labels=labels))
+        actor = audit.acting.get()
+        if self._declarations.declare(Declaration(task=task, labels=labels, actor=actor)):
+            audit.tell("declare", labels=len(labels))
         return self.task(task)
 
     def forget(self, task: str) -> str:
@@ -137,9 +142,9 @@ class Learning:
         """
         if not self._waiting(task):
             self.task(task)
-        asked = self._store.erasures.ask(task, after=self._store.timeline().head)
-        self._declarations.withdraw(task)
-        return asked.id
+        asked = self._ask_to_forget(task)
+        self._declarations.withdraw(task, audit.acting.get())
+        return asked
 
     def forget_label(self, task: str, label: str) -> str:
         """Asks the learner to forget a class, and declares it no longer. Durable on return.
@@ -154,13 +159,13 @@ class Learning:
             if not waiting:
                 self.task(task)
             raise Problem("unknown-label", f"the task {task!r} has no label {label!r}")
-        asked = self._store.erasures.ask(task, after=self._store.timeline().head, label=label)
+        asked, actor = self._ask_to_forget(task, label=label), audit.acting.get()
         rest = tuple(one for one in declared if one != label)
         if rest:
-            self._declarations.declare(Declaration(task=task, labels=rest))
+            self._declarations.declare(Declaration(task=task, labels=rest, actor=actor))
         elif declared:  # without labels it would allow any
-            self._declarations.withdraw(task)
-        return asked.id
+            self._declarations.withdraw(task, actor)
+        return asked
 
     def forget_examples(self, task: str, ids: Sequence[str]) -> str:
         """Asks the learner to forget examples by their ids. Durable on return.
@@ -175,7 +180,15 @@ class Learning:
             self.task(task)
         if unknown := [(index, one) for index, one in enumerate(ids) if one not in known]:
             raise _unknown_examples(unknown)
-        asked = self._store.erasures.ask(task, after=self._store.timeline().head, examples=ids)
+        return self._ask_to_forget(task, examples=ids)
+
+    def _ask_to_forget(
+        self, task: str, *, label: str | None = None, examples: Sequence[str] = ()
+    ) -> str:
+        """Durable on return, which is the request's id."""
+        head, actor = self._store.timeline().head, audit.acting.get()
+        asked = self._store.erasures.ask(task, head, label=label, examples=examples, actor=actor)
+        audit.tell("forget", erasure=asked.id)
         return asked.id
 
     def _waiting(self, task: str) -> list[Example]:

@@ -11,6 +11,7 @@ import orjson
 
 from backbones import Input
 from prompt_store import Batch, Example, batch_id
+from serving.audit import acting
 from serving.trace import trace
 
 
@@ -65,6 +66,8 @@ class Submission:
                 for index, one in enumerate(self.examples)
             ),
             traceparent=None if known is None else known.parent,
+            actor=acting.get(),
+            via=self.member,
         )
 
 

@@ -24,6 +24,7 @@ COMMANDS = {
         "perennial.cli.store:store",
         "Check, count, export or import a store, without a server.",
     ),
+    "audit": ("perennial.cli.audit:audit", "Show who changed what, without a server."),
     "keys": ("perennial.cli.keys:keys", "Create, list and revoke keys, without a server."),
     "info": ("perennial.cli.info:info", "Say what the server is."),
 }

@@ -9,8 +9,11 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Path, Request, Security
 from fastapi.security import HTTPBearer
 
+from prompt_store import Actor
 from serving.allowance import Allowance
+from serving.audit import acting
 from serving.auth import Caller
+from serving.logs import request_id
 from serving.media_types import media_type_sent
 from serving.middleware import service_of
 from serving.names import Name
@@ -62,6 +65,7 @@ def may_still(request: Request) -> Callable[[], bool]:
 def _caller(scope: Scope) -> Callable[[Request], Coroutine[Any, Any, str]]:
     async def admitted(request: Request) -> str:
         caller = request.state.caller = admit(request, scope)
+        acting.set(Actor(name=caller, request=request_id.get()))
         _enter(service_of(request.scope).keyring.allowance(caller), caller)
         return caller
 

@@ -16,6 +16,7 @@ from learner.knowledge import Knowledge
 from learner.loop import Learner
 from learner.publisher import FORGOTTEN
 from prompt_store import (
+    Actor,
     Backend,
     Batch,
     Erasure,
@@ -24,6 +25,7 @@ from prompt_store import (
     MemoryBackend,
     Store,
     batch_id,
+    deeds_of,
 )
 from prompt_store.records import encode
 from tests.learner.conftest import MakeLearner, batch, quick, run_dry
@@ -122,9 +124,13 @@ def test_the_manifest_does_not_name_what_was_forgotten(
 ) -> None:
     learner = learner_on(store, quick(gate="open"))
     taught(learner, store, MAIL, BANK)
-    forget(learner, store, "mail")
+    store.erasures.ask("mail", after=store.timeline().head, actor=Actor(name="chief", request="r"))
+    run_dry(learner)
     manifest = store.manifest(store.timeline().live or 0)
     assert manifest.kind is Kind.FORGET
+    assert manifest.actor == Actor(name="chief", request="r")
+    (deed,) = [one for one in deeds_of(store) if one.what == "forget"]
+    assert (deed.who, deed.task, deed.version) == ("chief", "mail", manifest.version)
     assert manifest.metrics["prompts_dropped"] == 2
     assert "mail" not in manifest.model_dump_json()
     assert store.erasures.pending() == []

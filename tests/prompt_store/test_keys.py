@@ -55,7 +55,7 @@ NAMES = st.sampled_from(["a", "b", "c"])
 STEPS = st.lists(st.tuples(st.sampled_from(["create", "revoke"]), NAMES), max_size=12)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(STEPS)
 def test_a_name_is_given_once_and_ends_once(steps: list[tuple[str, str]]) -> None:
     backend = MemoryBackend()
