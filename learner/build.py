@@ -17,7 +17,7 @@ from learner.methods.joint import Joint
 from learner.methods.layer_grouped import LayerGrouped
 from learner.methods.q_tuning import QTuning
 from learner.methods.sequential import Sequential
-from prompt_store import Store
+from prompt_store import RetentionConfig, Store
 
 
 def build_method(config: LearnerConfig, modality: Modality = "text") -> Method:
@@ -52,9 +52,21 @@ def build_learner(
     emit: Emit = discard,
     stopping: Callable[[], bool] = lambda: False,
     int8: Backbone | None = None,
+    retention: RetentionConfig | None = None,
 ) -> Learner:
-    """A learner on this store; call its `start`, then `step` for as long as it should learn."""
+    """A learner on this store; call its `start`, then `step` for as long as it should learn.
+
+    retention: what it keeps of the store's past; None: all.
+    """
     method = build_method(config, backbone.description.modality)
     return Learner(
-        store, backbone, method, config, writer=writer, emit=emit, stopping=stopping, int8=int8
+        store,
+        backbone,
+        method,
+        config,
+        writer=writer,
+        emit=emit,
+        stopping=stopping,
+        int8=int8,
+        retention=retention,
     )

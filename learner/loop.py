@@ -24,6 +24,7 @@ from learner.encoding import ExampleEncoder
 from learner.errors import Cancelled, Interrupted, Unlearnable
 from learner.events import Emit, discard
 from learner.forgetting import forget, is_for, passed_over, report, spared
+from learner.housekeeping import Housekeeping
 from learner.int8 import Int8Judge
 from learner.knowledge import Knowledge
 from learner.methods.base import Method, MethodState
@@ -43,7 +44,16 @@ from learner.training import (
     start_state,
     train_prompt,
 )
-from prompt_store import Batch, Corrupt, Erasure, Kind, MethodReference, Store, Timeline
+from prompt_store import (
+    Batch,
+    Corrupt,
+    Erasure,
+    Kind,
+    MethodReference,
+    RetentionConfig,
+    Store,
+    Timeline,
+)
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +75,12 @@ class Learner:
         emit: Emit = discard,
         stopping: Callable[[], bool] = lambda: False,
         int8: Backbone | None = None,
+        retention: RetentionConfig | None = None,
     ) -> None:
-        """int8: what replicas serve with where this learner finds it as good; None: none does."""
+        """int8: what replicas serve with where this learner finds it as good; None: none does.
+
+        retention: what is kept of the store's past; None: all.
+        """
         self._store = store
         self._encoder = ExampleEncoder(backbone, store.blobs.get)
         self._method = method
@@ -76,6 +90,7 @@ class Learner:
         fingerprint = backbone.description.fingerprint
         self._standing = Standing(store, writer, fingerprint, reference, emit)
         self._int8 = None if int8 is None else Int8Judge(int8, self._encoder)
+        self._housekeeping = None if retention is None else Housekeeping(store, retention)
         self._attempts = Attempts()
         self._task_of: dict[str, str] = {}
         self._parted: list[str] = []
@@ -94,6 +109,8 @@ class Learner:
         Raises Superseded when another learner took over, Cancelled when told to stop.
         """
         timeline = self._standing.catch_up()
+        if self._housekeeping is not None:
+            self._housekeeping.look()
         if not self._knowledge.is_complete:
             self._complete()
             return True

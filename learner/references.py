@@ -7,6 +7,9 @@ from learner.examples import TaskExamples
 from prompt_store import Corrupt
 from prompt_store.tensors import decode_tensors
 
+NAMING = EXAMPLES
+"""How the roles of those blobs begin that may name others."""
+
 
 def references(role: str, data: bytes) -> frozenset[str]:
     """The digests of images that a blob of this role names, see `prompt_store.References`.

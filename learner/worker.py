@@ -16,7 +16,7 @@ from learner.config import LearnerConfig
 from learner.errors import Cancelled, ForeignStore, Superseded
 from learner.events import Emit, Event, discard
 from learner.matrix_threads import bound_blas
-from prompt_store import Store
+from prompt_store import RetentionConfig, Store
 
 log = logging.getLogger(__name__)
 
@@ -38,12 +38,17 @@ class Worker:
         writer: str,
         emit: Emit = discard,
         load_int8: Callable[[], Backbone] | None = None,
+        retention: RetentionConfig | None = None,
     ) -> None:
-        """load_int8: the engine that replicas serve int8 with; None where they do not."""
+        """load_int8: the engine that replicas serve int8 with; None where they do not.
+
+        retention: what is kept of the store's past; None: all.
+        """
         self._store = store
         self._load_backbone = load_backbone
         self._load_int8 = load_int8
         self._config = config
+        self._retention = retention
         self._writer = writer
         self._emit = emit
         self._woken = threading.Event()
@@ -85,6 +90,7 @@ class Worker:
             emit=self._emit,
             stopping=self._stopped.is_set,
             int8=int8,
+            retention=self._retention,
         )
         self._persist(learner.start)
         busy = True

@@ -51,6 +51,13 @@ from prompt_store.manifest import (
     TaskEntry,
 )
 from prompt_store.references import References
+from prompt_store.retention import (
+    Forgotten,
+    Retention,
+    RetentionConfig,
+    Round,
+    forgotten_reports,
+)
 from prompt_store.snapshot import Snapshot
 from prompt_store.store import Store
 from prompt_store.timeline import Timeline, fold
@@ -75,6 +82,7 @@ __all__ = [
     "Example",
     "Fault",
     "FencedOut",
+    "Forgotten",
     "Int8Verdict",
     "Intake",
     "InvalidArchive",
@@ -96,6 +104,9 @@ __all__ = [
     "Outcome",
     "Prequential",
     "References",
+    "Retention",
+    "RetentionConfig",
+    "Round",
     "Snapshot",
     "Store",
     "StoreError",
@@ -112,6 +123,7 @@ __all__ = [
     "deeds_of",
     "digest_of",
     "fold",
+    "forgotten_reports",
     "local_folder",
     "made_at",
     "new_key",

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from prompt_store.backends.base import contents
 from prompt_store.batch import Batch, Settled
+from prompt_store.condemned import condemned_digests
 from prompt_store.errors import Corrupt, NotFound, StoreError
 from prompt_store.intake import PENDING, SETTLED
 from prompt_store.manifest import Kind, Manifest
@@ -36,10 +37,12 @@ class Census:
 
     versions: kept ones, fences aside; oldest, newest: when the first and last of them were made;
     tasks, classes: of the live one; learnt: batches whose prompts are decided; keys: ever made;
-    blobs: by kind; orphans: blobs that nothing names
+    blobs: by kind; orphans: blobs that nothing names; condemned: those of them that retention will
+    delete
     """
 
     versions: int
+    pinned: int
     live: int | None
     oldest: datetime | None
     newest: datetime | None
@@ -52,6 +55,7 @@ class Census:
     keys_revoked: int
     blobs: dict[str, Size]
     orphans: Size
+    condemned: Size
 
 
 def take_census(store: Store, references: References, progress: Progress = no_progress) -> Census:
@@ -78,6 +82,7 @@ def take_census(store: Store, references: References, progress: Progress = no_pr
     outcomes = Counter(outcome.status for outcome in settled)
     return Census(
         versions=len(made),
+        pinned=len(store.pins.all()),
         live=timeline.live,
         oldest=min(made, default=None),
         newest=max(made, default=None),
@@ -90,6 +95,9 @@ def take_census(store: Store, references: References, progress: Progress = no_pr
         keys_revoked=sum(one.revoked_at is not None for one in keys.values()),
         blobs=blobs,
         orphans=_size_of(store, set(listed) - named),
+        condemned=_size_of(
+            store, set(condemned_digests(store.backend)).intersection(listed) - named
+        ),
     )
 
 

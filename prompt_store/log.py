@@ -24,7 +24,7 @@ from prompt_store.errors import (
 )
 from prompt_store.floor import Floor
 from prompt_store.manifest import Draft, Kind, Manifest
-from prompt_store.milestones import Milestones
+from prompt_store.milestones import KEPT, Milestones
 from prompt_store.records import decode, encode
 from prompt_store.timeline import Timeline, fold
 
@@ -94,6 +94,10 @@ class Log:
         yield from range(top, bottom, -1)
         yield from (number for number in reversed(kept) if number <= top)
 
+    def floor(self) -> int:
+        """The highest number that may be deleted, 0 where none may."""
+        return self._floors.newest_number()
+
     def is_past(self, version: int) -> bool:
         """Whether the log has no place for this number any more, by the newest floor."""
         if self._floors.newest_number() < version:
@@ -126,6 +130,34 @@ class Log:
             if manifest.version % CHECKPOINT_EVERY == 0:
                 self._checkpoints.add(self._known)
             return manifest
+
+    def cover(self, top: int) -> bool:
+        """Add checkpoints, so that a floor may be raised to `top`; whether it may be now.
+
+        Where the manifests before `top` are gone, it may be after the next commit.
+        """
+        timeline = self.timeline()
+        if top >= timeline.head or top <= self._floors.newest_number():
+            return False
+        if not self._is_covered(top):
+            self._checkpoints.add(timeline)
+        if not self._is_covered(top) and (before := self._folded_to(top)) is not None:
+            self._checkpoints.add(before)
+        return self._is_covered(top)
+
+    def _is_covered(self, top: int) -> bool:
+        numbers = self._checkpoints.numbers()
+        return len(numbers) >= KEPT and numbers[0] >= top
+
+    def _folded_to(self, number: int) -> Timeline | None:
+        """The timeline after manifest `number`; None where the log before it is gone."""
+        at_or_before = [n for n in self._checkpoints.numbers() if n <= number]
+        if not at_or_before and self._floors.newest_number():
+            return None
+        timeline = self._checkpoints.read(at_or_before[-1]) if at_or_before else Timeline()
+        for version in range(timeline.head + 1, number + 1):
+            timeline = fold(timeline, self.manifest(version))
+        return timeline
 
     def raise_floor(self, top: int, keep: Collection[int]) -> Floor:
         """Delete every manifest up to `top` but those in `keep` and those the timeline needs.

@@ -16,6 +16,7 @@ from prompt_store.floor import Floor
 from prompt_store.intake import PENDING, SETTLED
 from prompt_store.log import CHECKPOINTS, FLOORS, LOG, log_key
 from prompt_store.milestones import Milestones, milestone_key
+from prompt_store.pins import PINS
 from prompt_store.records import decode, encode
 from prompt_store.references import (
     Mention,
@@ -26,7 +27,7 @@ from prompt_store.references import (
     named_by_manifest,
     no_progress,
 )
-from prompt_store.store import FORMAT_KEY, Store
+from prompt_store.store import FORGOTTEN, FORMAT_KEY, Store
 from prompt_store.timeline import Timeline
 
 Entry = tuple[str, bytes]
@@ -61,7 +62,7 @@ class Snapshot:
             Conflict: retention has overtaken the reading; begin again.
         """
         format_record = self._backend.read(FORMAT_KEY)
-        for folder in (*self._beside, ERASURES):
+        for folder in (*self._beside, ERASURES, PINS, FORGOTTEN):
             yield from contents(self._backend, folder)
         yield from self._store.keys.contents()
         yield from self._intake()

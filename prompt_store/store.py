@@ -12,6 +12,7 @@ from prompt_store.actor import Actor
 from prompt_store.backends import Backend, open_backend
 from prompt_store.blobs import BLOBS, Blobs
 from prompt_store.checks import race
+from prompt_store.condemned import CONDEMNED, COPIES
 from prompt_store.erasures import ERASURES, Erasures
 from prompt_store.errors import (
     AlreadyExists,
@@ -27,11 +28,16 @@ from prompt_store.intake import PENDING, SETTLED, Intake
 from prompt_store.keys import KEYS, Keys
 from prompt_store.log import CHECKPOINTS, FLOORS, LOG, Log
 from prompt_store.manifest import Draft, Kind, Manifest
+from prompt_store.pins import PINS, Pins
 from prompt_store.records import Record, decode, encode
 from prompt_store.timeline import Timeline
 
 FORMAT_KEY = "format.json"
-FOLDERS = (LOG, BLOBS, CHECKPOINTS, FLOORS, PENDING, SETTLED, ERASURES, KEYS)
+FORGOTTEN = "forgotten/"
+FOLDERS = (
+    LOG, BLOBS, CHECKPOINTS, FLOORS, PENDING, SETTLED, ERASURES, KEYS, PINS, FORGOTTEN, CONDEMNED,
+    COPIES,
+)  # fmt: skip
 PROBING_THREADS = 4
 CONTENT = frozenset({"backbone", "method", "labels", "tasks", "blobs", "int8"})  # what it serves
 
@@ -55,11 +61,13 @@ class Store:
     def __init__(self, backend: Backend, *, clock: Callable[[], float] = time.time) -> None:
         """Use `open`, or `on` for a backend of your own: they check what they open, and make it."""
         self.backend = backend
-        self.blobs = Blobs(backend)
+        self.clock = clock
+        self.blobs = Blobs(backend, clock=clock)
         self.log = Log(backend, clock=clock)
         self.intake = Intake(backend)
         self.erasures = Erasures(backend)
         self.keys = Keys(backend)
+        self.pins = Pins(backend)
 
     @classmethod
     def open(cls, url: str | Path) -> "Store":
@@ -98,6 +106,27 @@ class Store:
         """Return one manifest. Raises UnknownVersion."""
         return self.log.manifest(version)
 
+    def kept(self, version: int) -> Manifest:
+        """Return one manifest, if retention has not dropped it meanwhile. Raises UnknownVersion."""
+        manifest = self.manifest(version)
+        if self.log.is_past(version):  # it may be remembered here, or be about to be deleted
+            raise UnknownVersion(f"There is no version {version} (any more)")
+        return manifest
+
+    def pin(self, version: int) -> Manifest:
+        """Keep a version however many newer ones there are; a `forget` ends that, see retention.
+
+        Raises:
+            UnknownVersion: no such version is kept.
+        """
+        self.kept(version)
+        self.pins.pin(version)
+        try:
+            return self.kept(version)
+        except UnknownVersion:
+            self.pins.unpin(version)  # it was dropped just now
+            raise
+
     def manifests(self, limit: int, *, before: int | None = None) -> list[Manifest]:
         """Return up to `limit` manifests, newest first, with numbers below `before`."""
         return self.log.newest(limit, before=before)
@@ -111,10 +140,16 @@ class Store:
         """
         known = self._kept_by_parent(draft)
         for role, digest in draft.blobs.items():
-            if digest not in known and not self.blobs.exists(digest):
-                raise NotFound(f"The blob of {role!r}, {digest}, is absent: put it before")
+            if digest not in known:
+                self._secure(role, digest, put_before=draft.source is None)
         settled = self.intake.settled_among(self.log.known.decided)
         return self.log.append(draft.model_copy(update={"settled": settled}), after=after)
+
+    def _secure(self, role: str, digest: str, *, put_before: bool) -> None:
+        try:
+            self.blobs.secure(digest, put_before=put_before)
+        except NotFound as error:
+            raise NotFound(f"The blob of {role!r}, {digest}, is absent: put it before") from error
 
     def _kept_by_parent(self, draft: Draft) -> frozenset[str]:
         """What the parent names and so keeps: no need to look for it, except to revive it."""
@@ -142,7 +177,7 @@ class Store:
             InvalidDraft: the version is a fence, which has no content.
             NotFound: a blob of it is gone.
         """
-        source = self.manifest(version)
+        source = self.kept(version)
         if source.kind is Kind.FENCE:
             raise InvalidDraft(f"Version {version} is a fence and has no content to serve")
         content = {name: getattr(source, name) for name in CONTENT}

@@ -118,6 +118,7 @@ class Learner:
             writer=serve.get_replica_context().replica_id.unique_id,
             emit=self._emit,
             load_int8=judged_with if self._settings.precision == "int8" else None,
+            retention=self._settings.retention,
         )
         self._thread = threading.Thread(target=self._work, name="learner", daemon=True)
         self._thread.start()

@@ -29,6 +29,10 @@ class History:
         self._store = store
         self._fingerprint = fingerprint
 
+    def pinned(self) -> frozenset[int]:
+        """The versions that retention never drops for their age."""
+        return self._store.pins.all()
+
     def page(self, limit: int, before: int | None) -> Page:
         """Up to `limit` kept versions below `before`."""
         live = self._store.timeline().live
@@ -40,10 +44,27 @@ class History:
     def get(self, version: int) -> tuple[Manifest, bool]:
         """One version, and whether it is live. Raises Problem unknown-version."""
         try:
-            manifest = self._store.manifest(version)
+            manifest = self._store.kept(version)
         except UnknownVersion as error:
             raise unknown_version(version) from error
         return manifest, self._store.timeline().live == version
+
+    def pin(self, version: int) -> tuple[Manifest, bool]:
+        """Keeps a version whatever its age. Durable when it returns; again changes nothing.
+
+        Raises Problem: unknown-version, not-promotable (a fence).
+        """
+        _refuse_fence(self.get(version)[0])
+        try:
+            manifest = self._store.pin(version)
+        except UnknownVersion as error:
+            raise unknown_version(version) from error
+        return manifest, self._store.timeline().live == version
+
+    def unpin(self, version: int) -> tuple[Manifest, bool]:
+        """A version may go when its turn comes. Raises Problem unknown-version."""
+        self._store.pins.unpin(version)
+        return self.get(version)
 
     def check(self, version: int) -> None:
         """Whether this version may be promoted.
@@ -52,8 +73,7 @@ class History:
         backbone's: it would leave every replica without anything to serve).
         """
         manifest, _ = self.get(version)
-        if manifest.kind is Kind.FENCE:
-            raise Problem("not-promotable", f"version {version} is a fence, without content")
+        _refuse_fence(manifest)
         if manifest.backbone != self._fingerprint:
             raise Problem(
                 "version-not-loadable",
@@ -73,3 +93,8 @@ class History:
         promoted = self._store.promote(version, WRITER, audit.acting.get())
         audit.tell(promoted.kind, version=promoted.version, source=version)
         return promoted
+
+
+def _refuse_fence(manifest: Manifest) -> None:
+    if manifest.kind is Kind.FENCE:
+        raise Problem("not-promotable", f"version {manifest.version} is a fence, without content")

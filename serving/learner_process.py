@@ -24,7 +24,7 @@ from backbones.engines import Precision
 from learner import spans
 from learner.config import LearnerConfig
 from learner.events import Event
-from prompt_store import Store
+from prompt_store import RetentionConfig, Store
 from serving.logs import Logging
 from serving.precision import load_int8
 from serving.settings import ImageOptions
@@ -51,9 +51,11 @@ class LearnerProcess:
         image_options: ImageOptions | None = None,
         precision: Precision = "fp32",
         logging: Logging = Logging(),  # noqa: B008  frozen
+        retention: RetentionConfig | None = None,
     ) -> None:
         settings = config.model_dump_json()
-        self._arguments = (store, backbone, image_options or {}, precision, logging, settings)
+        options = (image_options or {}, precision, logging, retention)
+        self._arguments = (store, backbone, *options, settings)
         self._observe = observe
         self._context = multiprocessing.get_context("spawn")
         self._stopping = threading.Event()
@@ -158,6 +160,7 @@ def learn_until_stopped(
     image_options: ImageOptions,
     precision: Precision,
     logging: Logging,
+    retention: RetentionConfig | None,
     config_json: str,
 ) -> None:
     """The child's main: a worker, and a thread that listens to the parent."""
@@ -177,6 +180,7 @@ def learn_until_stopped(
         writer="local",
         emit=_Sender(tells),
         load_int8=judged_with if precision == "int8" else None,
+        retention=retention,
     )
     threading.Thread(target=_listen, args=(listens, worker.wake, worker.stop), daemon=True).start()
     worker.run()

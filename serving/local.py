@@ -72,6 +72,7 @@ class LocalServer:
             settings.image_options(),
             settings.precision,
             settings.logging(),
+            settings.retention,
         )
         self.app = create_app(self.service)
 

@@ -31,6 +31,7 @@ from pydantic_settings import (
 from backbones.engines import Precision, Runtime
 from backbones.images import MAX_PIXELS
 from learner.config import LearnerConfig
+from prompt_store import RetentionConfig
 from serving.logs import Form, Level, Logging
 from serving.names import LONGEST_NAME
 
@@ -250,6 +251,9 @@ class Settings(BaseSettings):
         "auto", description="of log lines: json, text, or auto: text where a terminal shows them"
     )
     log_level: Level = Field("info", description="the least that is logged")
+    retention: RetentionConfig = Field(
+        RetentionConfig(), description="how much of the past is kept"
+    )
     keys: tuple[Key, ...] = Field(
         (),
         description="bearer keys beside those in the store; none in both: anybody may predict, and "

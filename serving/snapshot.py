@@ -14,7 +14,7 @@ from learner.content import ROUTED, Content, ContentReader, ServedDomain, split_
 from learner.heads.novelty import Novelty
 from learner.heads.viewed import ViewedHead
 from learner.sight import Seen
-from prompt_store import Kind, Manifest, Store
+from prompt_store import Kind, Manifest, NotFound, Store
 
 WARMING = Input(text="warm", text_pair="up")
 
@@ -154,6 +154,19 @@ class SnapshotLoader:
         except (ValueError, KeyError) as error:
             raise Unservable(f"version {version} does not fit together: {error}") from error
         return snapshot
+
+    def load_kept(self, version: int) -> Snapshot:
+        """The same of a version that retention may drop meanwhile. Raises as `load` does."""
+        self.check_kept(version)
+        try:
+            return self.load(version)
+        except NotFound:
+            self.check_kept(version)  # its blobs are gone because it is: that is the reason to give
+            raise
+
+    def check_kept(self, version: int) -> None:
+        """Raises UnknownVersion where retention has dropped it."""
+        self._store.kept(version)
 
     def _warm(self, snapshot: Snapshot) -> None:
         """One tiny pass through every head, which also proves that the shapes fit."""

@@ -17,12 +17,15 @@ COMMANDS = {
     ),
     "tasks": ("perennial.cli.tasks:tasks", "List the tasks the server knows."),
     "forget": ("perennial.cli.forget:forget", "Forget a task, a class or examples."),
-    "versions": ("perennial.cli.versions:versions", "List versions, and which one is live."),
+    "versions": (
+        "perennial.cli.versions:versions",
+        "List versions, and which one is live; pin one.",
+    ),
     "promote": ("perennial.cli.promote:promote", "Make a kept version live again."),
     "watch": ("perennial.cli.watch:watch", "Follow what the server does, live."),
     "store": (
         "perennial.cli.store:store",
-        "Check, count, export or import a store, without a server.",
+        "Check, count, clean, export or import a store, without a server.",
     ),
     "audit": ("perennial.cli.audit:audit", "Show who changed what, without a server."),
     "keys": ("perennial.cli.keys:keys", "Create, list and revoke keys, without a server."),

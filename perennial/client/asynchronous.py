@@ -149,6 +149,14 @@ class AsyncClient:
         """See `Client.promote`."""
         return await self._send(calls.promote(number))
 
+    async def pin(self, number: int) -> Version:
+        """See `Client.pin`."""
+        return await self._send(calls.pin(number))
+
+    async def unpin(self, number: int) -> Version:
+        """See `Client.unpin`."""
+        return await self._send(calls.unpin(number))
+
     async def info(self) -> Info:
         """See `Client.info`."""
         return await self._send(calls.info())

@@ -192,6 +192,14 @@ def promote(number: int) -> Call[Version]:
     return Call("POST", f"/v1/versions/{number}/promote", _as(Version))
 
 
+def pin(number: int) -> Call[Version]:
+    return Call("PUT", f"/v1/versions/{number}/pin", _as(Version), repeatable=True)
+
+
+def unpin(number: int) -> Call[Version]:
+    return Call("DELETE", f"/v1/versions/{number}/pin", _as(Version), repeatable=True)
+
+
 def info() -> Call[Info]:
     return _get("/v1/info", _as(Info))
 

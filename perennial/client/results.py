@@ -195,13 +195,15 @@ class Prequential(Answer):
 class Version(Answer):
     """One immutable published state.
 
-    live: whether unpinned requests get it; kind: why it was published; source: the version a
-    rollback or promotion took its content from; batches: what it learnt first; decided: the
-    batches whose prompts it decided; gate: the gate's report; prequential: by task.
+    live: whether unpinned requests get it; pinned: whether it is kept whatever its age; kind: why
+    it was published; source: the version a rollback or promotion took its content from; batches:
+    what it learnt first; decided: the batches whose prompts it decided; gate: the gate's report;
+    prequential: by task.
     """
 
     version: int
     live: bool = False
+    pinned: bool = False
     kind: str
     created_at: datetime | None = None
     parent: int | None = None

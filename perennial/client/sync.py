@@ -165,6 +165,17 @@ class Client:
         """Make a kept version live again, under a new number. Raises NotFound."""
         return self._send(calls.promote(number))
 
+    def pin(self, number: int) -> Version:
+        """Keep a version however many newer ones there are. Raises NotFound.
+
+        A version that holds what was forgotten goes all the same.
+        """
+        return self._send(calls.pin(number))
+
+    def unpin(self, number: int) -> Version:
+        """Let retention drop a version when its turn comes."""
+        return self._send(calls.unpin(number))
+
     def info(self) -> Info:
         """What the server is."""
         return self._send(calls.info())

@@ -11,6 +11,7 @@ from prompt_store.audit.batches import Batches
 from prompt_store.audit.content import audit_blobs
 from prompt_store.audit.faults import UNREADABLE, Fault, Faults
 from prompt_store.audit.history import read_history
+from prompt_store.audit.retained import audit_retained
 from prompt_store.backends.base import Backend
 from prompt_store.blobs import Blobs
 from prompt_store.erasures import ERASURES, Erasure, erasure_key
@@ -55,6 +56,7 @@ def audit_store(
         if erasure.after > history.head:
             faults.past_the_end(erasure_key(erasure.id), erasure.after, history.head)
     batches.compare(history)
+    audit_retained(faults)
     mentions = batches.mentions | history.mentions
     named, readable = audit_blobs(faults, mentions, references, progress)
     certain = readable and batches.readable and history.readable

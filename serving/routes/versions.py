@@ -36,7 +36,8 @@ async def list_versions(
 ) -> VersionsBody:
     """The history, newest first."""
     page = await service.off_loop(service.history.page, limit, before)
-    versions = [VersionBody.of(one, one.version == page.live) for one in page.versions]
+    pinned = await service.off_loop(service.history.pinned)
+    versions = [VersionBody.of(one, one.version == page.live, pinned) for one in page.versions]
     return VersionsBody(live=page.live, versions=versions, before=page.before)
 
 
@@ -48,7 +49,8 @@ async def list_versions(
 )
 async def get_version(version: Version, service: ServiceDependency) -> VersionBody:
     """One version with its provenance and the report of its gate."""
-    return VersionBody.of(*await service.off_loop(service.history.get, version))
+    pinned = await service.off_loop(service.history.pinned)
+    return VersionBody.of(*await service.off_loop(service.history.get, version), pinned)
 
 
 @router.post(
@@ -64,4 +66,30 @@ async def promote_version(version: Version, service: ServiceDependency) -> Versi
 
     This replica serves it when it answers; `min_version` makes others wait for it.
     """
-    return VersionBody.of(await service.promote(version), True)
+    pinned = await service.off_loop(service.history.pinned)
+    return VersionBody.of(await service.promote(version), True, pinned)
+
+
+@router.put(
+    "/v1/versions/{version}/pin",
+    summary="Pin a version",
+    dependencies=ADMIN,
+    responses=documented("unknown-version", "not-promotable", "invalid-content"),
+)
+async def pin_version(version: Version, service: ServiceDependency) -> VersionBody:
+    """Keeps a version however many newer ones there are. Durable when it answers, and repeatable.
+
+    Only forgetting ends that: a version that holds what was forgotten goes all the same.
+    """
+    return VersionBody.of(*await service.off_loop(service.history.pin, version), {version})
+
+
+@router.delete(
+    "/v1/versions/{version}/pin",
+    summary="Unpin a version",
+    dependencies=ADMIN,
+    responses=documented("unknown-version", "invalid-content"),
+)
+async def unpin_version(version: Version, service: ServiceDependency) -> VersionBody:
+    """The version may go when its turn comes. Durable when it answers, and repeatable."""
+    return VersionBody.of(*await service.off_loop(service.history.unpin, version), ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from serving.schemas.shape import AnswerShape, shown
 _REFRESH = {
     "version": 42,
     "live": True,
+    "pinned": False,
     "kind": "refresh",
     "created_at": "2026-01-31T12:00:01Z",
     "parent": 41,
@@ -48,6 +50,7 @@ class VersionBody(AnswerShape):
 
     version: int
     live: bool = Field(description="whether unpinned requests get it now")
+    pinned: bool = Field(description="whether it is kept whatever its age")
     kind: Kind
     created_at: datetime
     parent: int | None = Field(description="the version it was made from")
@@ -75,10 +78,11 @@ class VersionBody(AnswerShape):
     metrics: dict[str, float | int | str]
 
     @classmethod
-    def of(cls, manifest: Manifest, live: bool) -> VersionBody:
-        """The shape of a manifest."""
-        content = manifest.model_dump(include=set(cls.model_fields) - {"live", "labels"})
-        return cls.model_validate({**content, "live": live, "labels": len(manifest.labels)})
+    def of(cls, manifest: Manifest, live: bool, pinned: Container[int]) -> VersionBody:
+        """The shape of a manifest. pinned: the numbers that are."""
+        content = manifest.model_dump(include=set(cls.model_fields) - {"live", "labels", "pinned"})
+        told = {"live": live, "pinned": manifest.version in pinned, "labels": len(manifest.labels)}
+        return cls.model_validate({**content, **told})
 
 
 class VersionsBody(AnswerShape):

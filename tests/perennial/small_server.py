@@ -95,6 +95,8 @@ class SmallServer:
             ("GET", "/v1/versions", self._versions),
             ("GET", "/v1/versions/{number}", self._version),
             ("POST", "/v1/versions/{number}/promote", self._promote),
+            ("PUT", "/v1/versions/{number}/pin", self._pin),
+            ("DELETE", "/v1/versions/{number}/pin", self._unpin),
             ("GET", "/v1/info", self._info),
             ("GET", "/v1/events", self._events),
         ):
@@ -229,6 +231,12 @@ class SmallServer:
     async def _promote(self, number: int) -> dict[str, Any]:
         self.labels = self.labels if self.older is None else self.older
         return {**_version(9, "rollback"), "source": number}
+
+    async def _pin(self, number: int) -> dict[str, Any]:
+        return {**_version(number, "train"), "pinned": True}
+
+    async def _unpin(self, number: int) -> dict[str, Any]:
+        return {**_version(number, "train"), "pinned": False}
 
     async def _info(self) -> dict[str, Any]:
         return {"name": "perennial", "backbone": {"name": "minilm"}, "limits": self.limits}

@@ -46,7 +46,7 @@ def test_help_lists_every_command_and_imports_none() -> None:
 def test_every_command_has_help_of_its_own(run: Run, name: str) -> None:
     said = run(name, "--help").stdout
     assert said.startswith(f"Usage: main {name} ")
-    assert ("--json" in said) == (name not in ("serve", "store"))
+    assert ("--json" in said) == (name not in ("serve", "store", "versions"))
 
 
 def test_version(run: Run) -> None:
@@ -239,6 +239,10 @@ def test_tasks_versions_promote_and_forget(run: Run, examples: Path) -> None:
     assert "version 9 is live" in run("promote", 7).stdout
     assert json.loads(run("promote", 7, "--json").stdout)["source"] == 7
     run("promote", "seven", code=2)
+    assert run("versions", "pin", 7).stdout == "version 7 is pinned\n"
+    assert json.loads(run("versions", "pin", 7, "--json").stdout)["pinned"]
+    assert run("versions", "unpin", 7).stdout == "version 7 is not pinned\n"
+    run("versions", "pin", code=2)
     run("forget", "mail", code=1)  # nobody says yes
     assert run("forget", "mail", "--yes").stdout == (
         "mail: forgotten in version 9: 5 examples, 2 classes, 1 prompts\n"

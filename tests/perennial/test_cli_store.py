@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from learner.examples import TaskExamples
+from learner.references import NAMING, references
 from perennial.cli import main
-from prompt_store import Kind, LocalBackend, Store
+from prompt_store import Kind, LocalBackend, Retention, RetentionConfig, Store
 from prompt_store.blobs import blob_key
-from prompt_store.log import log_key
+from prompt_store.log import GRACE, log_key
 from serving.declarations import Declaration, Declarations
-from tests.prompt_store.drafts import published
+from tests.prompt_store.drafts import Clock, published
 from tests.prompt_store.keeping import FIRST, QUEUED, content_of, live, replace, with_image
 
 
@@ -33,6 +35,7 @@ def store(tmp_path: Path) -> Store:
     live(store, Kind.TRAIN, batches=(FIRST,), decided=(FIRST,), blobs=content)
     store.intake.settle(published(FIRST, 1))
     store.intake.accept(with_image(QUEUED, store.blobs.put(b"another image")))
+    store.pin(1)
     Declarations(store.backend).declare(Declaration(task="birds", labels=("robin",)))
     return store
 
@@ -83,6 +86,37 @@ def test_stats_counts(store: Store, tmp_path: Path) -> None:
     assert rows["blobs: image"] == "2 (21 bytes)"
     found = json.loads(run("stats", "--json", "--store", tmp_path / "store").stdout)
     assert found["blobs"]["image"] == {"blobs": 2, "bytes": 21}
+
+
+def test_gc_says_what_it_would_do_and_does_it_in_two_steps(tmp_path: Path) -> None:
+    clock = Clock(time.time() - 100 * GRACE)
+    store = Store.on(LocalBackend(tmp_path / "store"), clock=clock)
+    for number in range(4):
+        live(store, blobs={"head/domain/all": store.blobs.put(b"%d" % number)})
+    live(store, Kind.FORGET)
+    live(store)
+    clock.now += 2 * GRACE
+    options = ("--keep", 3, "--grace", GRACE, "--store", tmp_path / "store")
+    before = content_of(store.backend)
+    would = run("gc", "--dry-run", *options).stdout.splitlines()
+    assert would[1].split() == ["versions", "would", "be", "dropped", "4", "1–4"]
+    assert would[3].split() == ["blobs", "nothing", "would", "name", "4", "4", "bytes"]
+    assert content_of(store.backend) == before
+    config = RetentionConfig(versions=3, grace_seconds=GRACE)
+    Retention(store, references, NAMING, config).run(most=3)  # long ago
+    told = json.loads(run("gc", "--json", *options).stdout)
+    assert (told["done"]["erased"], told["done"]["condemned"]) == (3, 1)
+    said = run("gc", *options).stdout.splitlines()
+    assert [line.split()[:3] for line in said[1:]] == [
+        ["versions", "dropped", "0"],
+        ["blobs", "condemned", "0"],
+        ["blobs", "waiting", "1"],
+        ["blobs", "deleted", "0"],
+        ["forgotten", "by", "version"],
+    ]
+    assert "being erased since" in said[-1]
+    run("check", "--store", tmp_path / "store")
+    assert "--grace" in run("gc", "--grace", 1, "--store", tmp_path / "store", code=2).stderr
 
 
 def test_export_and_import_bring_everything_back(store: Store, tmp_path: Path) -> None:

@@ -223,6 +223,8 @@ def test_tasks_versions_and_info(do: Do) -> None:
     assert (history.live, [one.kind for one in history.versions]) == (8, ["train", "refresh"])
     assert do("version", 7).model_extra == {"epoch": 3}
     assert (do("promote", 7).version, do("promote", 7).source) == (9, 7)
+    assert do("pin", 7).pinned
+    assert not do("unpin", 7).pinned
     assert do("info").model_dump()["backbone"] == {"name": "minilm"}
 
 

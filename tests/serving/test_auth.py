@@ -39,7 +39,12 @@ CALLS: dict[Scope, list[tuple[str, str]]] = {
         ("GET", "/metrics"),
     ],
     "learn": [("POST", "/v1/tasks/mail/examples"), ("PUT", "/v1/tasks/mail")],
-    "admin": [("POST", "/v1/versions/1/promote"), ("DELETE", "/v1/tasks/mail")],
+    "admin": [
+        ("POST", "/v1/versions/1/promote"),
+        ("PUT", "/v1/versions/1/pin"),
+        ("DELETE", "/v1/versions/1/pin"),
+        ("DELETE", "/v1/tasks/mail"),
+    ],
 }
 EVERY = [(method, path, scope) for scope, calls in CALLS.items() for method, path in calls]
 OPEN = ["/health/live", "/health/ready", "/openapi.json"]

@@ -46,6 +46,7 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
 def test_the_description_covers_the_api(document: dict[str, Any]) -> None:
     assert sorted(name for name, _ in _operations(document)) == [
         "DELETE /v1/tasks/{task}",
+        "DELETE /v1/versions/{version}/pin",
         "GET /",
         "GET /health/live",
         "GET /health/ready",
@@ -63,6 +64,7 @@ def test_the_description_covers_the_api(document: dict[str, Any]) -> None:
         "POST /v1/tasks/{task}/examples",
         "POST /v1/versions/{version}/promote",
         "PUT /v1/tasks/{task}",
+        "PUT /v1/versions/{version}/pin",
     ]
 
 

@@ -6,13 +6,14 @@ import click
 
 from perennial.cli.store.check import check
 from perennial.cli.store.export import export
+from perennial.cli.store.gc import gc
 from perennial.cli.store.importing import import_
 from perennial.cli.store.stats import stats
 
 
-@click.group(commands=[check, stats, export, import_])
+@click.group(commands=[check, stats, gc, export, import_])
 def store() -> None:
-    """Check, count, export or import a store.
+    """Check, count, clean, export or import a store.
 
     No server is needed, and one may be running on it.
     """

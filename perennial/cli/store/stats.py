@@ -34,6 +34,7 @@ def stats(url: str, as_json: bool) -> None:
 
 def _rows(found: Census) -> Iterator[tuple[str, object]]:
     yield "versions kept", found.versions
+    yield "versions pinned", found.pinned
     yield "live", found.live
     yield "oldest (UTC)", _time(found.oldest)
     yield "newest (UTC)", _time(found.newest)
@@ -47,6 +48,7 @@ def _rows(found: Census) -> Iterator[tuple[str, object]]:
     for kind, size in found.blobs.items():
         yield f"blobs: {kind}", _size(size)
     yield "blobs: orphans", _size(found.orphans)
+    yield "blobs: condemned", _size(found.condemned)
 
 
 def _time(moment: datetime | None) -> str | None:
