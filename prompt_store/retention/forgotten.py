@@ -57,6 +57,11 @@ class Plans:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
+    def forgets(self) -> set[int]:
+        """Return the number of every `forget` that something was planned or reported for."""
+        folders = {key.split("/")[1] for key in self._backend.list_after(FORGOTTEN)}
+        return {int(name) for name in folders if name.isdigit()}
+
     def is_known(self, forget: int) -> bool:
         """Whether anything was planned or reported for a `forget`."""
         return any(True for _ in self._backend.list_after(_folder(forget)))

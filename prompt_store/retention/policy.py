@@ -29,11 +29,14 @@ def choose(
     kept: Sequence[Manifest],
     timeline: Timeline,
     pinned: Collection[int],
+    forgets: Collection[int],
     bound: int,
     config: RetentionConfig,
     now: float,
 ) -> Choice:
     """Choose among the kept manifests, oldest first; none above `bound` goes.
+
+    forgets: numbers of those that were due before, whose manifests may be gone by now
 
     What serves or is still needed to decide a batch stays whatever else holds. A `forget` that is
     older than the grace period ends everything else that holds what it removed: also the newest
@@ -44,13 +47,13 @@ def choose(
     held = _held(timeline)
     first = _first_of_newest(kept, config.versions)
     wanted = {*pinned, *([] if live is None or live.parent is None else [live.parent])}
-    due = [m.version for m in kept if m.kind is Kind.FORGET and _is_old(m, config, now)]
+    new = {m.version for m in kept if m.kind is Kind.FORGET and _is_old(m, config, now)}
     forgetting: dict[int, tuple[int, ...]] = {}
     drop: set[int] = set()
     candidates = [
         m for m in kept if m.version <= bound and m.version not in held and _is_old(m, config, now)
     ]
-    for number in due:
+    for number in sorted(new.union(forgets)):
         ended = [m.version for m in candidates if holds_what_went(m, number, by_number)]
         forgetting[number] = tuple(version for version in ended if version not in drop)
         drop |= set(ended)
@@ -59,7 +62,10 @@ def choose(
 
 
 def holds_what_went(manifest: Manifest, forget: int, known: dict[int, Manifest]) -> bool:
-    """Whether a version's content comes from before a `forget`: also a later rollback's does."""
+    """Whether a version's content comes from before a `forget`: also a later rollback's does.
+
+    Where what it was made from is dropped already, only its own number tells.
+    """
     one: Manifest | None = manifest
     while one is not None and one.kind is not Kind.FENCE and one.version != forget:
         if one.version < forget:

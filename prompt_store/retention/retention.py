@@ -108,8 +108,10 @@ class Retention:
         timeline = self._store.timeline()
         kept = sorted(self._store.log.kept(timeline.head), key=lambda one: one.version)
         pinned = self._store.pins.all()
+        forgets = self._plans.forgets()
         bound = self._bound(timeline)
-        return kept, choose(kept, timeline, pinned, bound, self._config, self._store.clock())
+        now = self._store.clock()
+        return kept, choose(kept, timeline, pinned, forgets, bound, self._config, now)
 
     def _bound(self, timeline: Timeline) -> int:
         """The last number that may go: what open batches and requests look back at stays."""
