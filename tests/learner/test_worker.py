@@ -9,8 +9,9 @@ import pytest
 from backbones.text.backbone import TorchTextBackbone
 from learner import worker as worker_module
 from learner.events import Event
+from learner.methods.config import QTuningConfig
 from learner.worker import Worker
-from prompt_store import Store
+from prompt_store import Kind, Store
 from tests.learner.conftest import batch, quick
 
 
@@ -49,3 +50,38 @@ def test_a_superseded_worker_rests_and_takes_over_when_the_other_is_gone(
         worker.stop()
         thread.join(30)
     assert not thread.is_alive()
+
+
+@pytest.mark.usefixtures("quick_takeover")
+def test_a_training_that_is_stopped_leaves_no_trace_and_begins_anew(
+    store: Store, tiny: TorchTextBackbone
+) -> None:
+    training, published = threading.Event(), threading.Event()
+
+    def emit(event: Event) -> None:
+        if event.phase == "training" and event.epoch is not None:
+            training.set()
+        if event.kind == "candidate":
+            published.set()
+
+    long = QTuningConfig(
+        rows=2, shared_rows=2, capacity=2, epochs=1, minimum_steps=10**6, maximum_steps=10**6
+    )
+    store.intake.accept(batch("mail", ["refund", "order"]))
+    for config, reached in (
+        (quick().model_copy(update={"q_tuning": long}), training),
+        (quick(), published),
+    ):
+        worker = Worker(store, lambda: tiny, config, writer="one", emit=emit)
+        thread = threading.Thread(target=worker.run)
+        thread.start()
+        try:
+            assert reached.wait(60)
+        finally:
+            worker.stop()
+            thread.join(30)
+        assert not thread.is_alive()
+        timeline = store.timeline()
+        assert len(timeline.undecided) == (0 if published.is_set() else 1)
+        kinds = [store.manifest(n).kind for n in range(1, timeline.head + 1)]
+        assert (Kind.CANDIDATE in kinds) == published.is_set()
