@@ -134,8 +134,9 @@ def _seen(task: TaskKnowledge) -> int:
 
 def _prompts(knowledge: Knowledge) -> set[str]:
     """The digests of all prompts that serve."""
-    owners = [*knowledge.domains, *knowledge.tasks.values()]
-    return {owner.prompt.digest for owner in owners if owner.prompt is not None}
+    prompts = [domain.prompt for domain in knowledge.domains]
+    prompts += [task.prompt for task in knowledge.tasks.values()]
+    return {prompt.digest for prompt in prompts if prompt is not None}
 
 
 def _without(
