@@ -46,12 +46,14 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
 def test_the_description_covers_the_api(document: dict[str, Any]) -> None:
     assert sorted(name for name, _ in _operations(document)) == [
         "DELETE /v1/tasks/{task}",
+        "DELETE /v1/tasks/{task}/labels/{label}",
         "DELETE /v1/versions/{version}/pin",
         "GET /",
         "GET /health/live",
         "GET /health/ready",
         "GET /metrics",
         "GET /v1/batches/{batch}",
+        "GET /v1/erasures/{erasure}",
         "GET /v1/events",
         "GET /v1/feedback",
         "GET /v1/info",
@@ -62,6 +64,7 @@ def test_the_description_covers_the_api(document: dict[str, Any]) -> None:
         "POST /v1/classify",
         "POST /v1/feedback",
         "POST /v1/tasks/{task}/examples",
+        "POST /v1/tasks/{task}/examples/forget",
         "POST /v1/versions/{version}/promote",
         "PUT /v1/tasks/{task}",
         "PUT /v1/versions/{version}/pin",
