@@ -42,7 +42,9 @@ from prompt_store.intake import Intake
 from prompt_store.keys import KeyEntry, Keys, KeyTerms, StoredKey, new_key
 from prompt_store.log import Log
 from prompt_store.manifest import (
+    Canary,
     Draft,
+    HarmRules,
     Int8Verdict,
     Kind,
     Manifest,
@@ -70,6 +72,7 @@ __all__ = [
     "Batch",
     "Blobs",
     "BodyMismatch",
+    "Canary",
     "Census",
     "Conflict",
     "Corrupt",
@@ -83,6 +86,7 @@ __all__ = [
     "Fault",
     "FencedOut",
     "Forgotten",
+    "HarmRules",
     "Int8Verdict",
     "Intake",
     "InvalidArchive",

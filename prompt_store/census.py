@@ -9,7 +9,7 @@ from prompt_store.batch import Batch, Settled
 from prompt_store.condemned import condemned_digests
 from prompt_store.errors import Corrupt, NotFound, StoreError
 from prompt_store.intake import PENDING, SETTLED
-from prompt_store.manifest import Kind, Manifest
+from prompt_store.manifest import Manifest
 from prompt_store.records import RecordType, decode
 from prompt_store.references import (
     Mention,
@@ -35,7 +35,7 @@ class Size:
 class Census:
     """What a store holds.
 
-    versions: kept ones, fences aside; oldest, newest: when the first and last of them were made;
+    versions: kept ones, with content; oldest, newest: when the first and last of them were made;
     tasks, classes: of the live one; learnt: batches whose prompts are decided; keys: ever made;
     blobs: by kind; orphans: blobs that nothing names; condemned: those of them that retention will
     delete
@@ -74,7 +74,7 @@ def take_census(store: Store, references: References, progress: Progress = no_pr
     made: list[datetime] = []
     for manifest in store.log.kept(timeline.head):
         mentions = named_by_manifest(manifest) | mentions
-        if manifest.kind is not Kind.FENCE:
+        if manifest.kind.has_content:
             made.append(manifest.created_at)
     live = None if timeline.live is None else store.manifest(timeline.live)
     blobs, named = _sizes(store, mentions, references, progress)

@@ -168,6 +168,7 @@ class Log:
         timeline = self.timeline()
         self._check_floor(top)
         needed = {timeline.live, timeline.lineage, *timeline.undecided.values(), *keep}
+        needed |= self._of_canary(timeline)
         kept = [number for number in self.numbers_from(top) if number in needed]
         floor = Floor(top=top, kept=tuple(sorted(kept)))
         self._floors.add(floor)  # first, so that nobody takes a deleted number for a free one
@@ -178,6 +179,13 @@ class Log:
             if floor.has_retired(log_number(key)):
                 self._backend.delete(key)
         return floor
+
+    def _of_canary(self, timeline: Timeline) -> set[int]:
+        """The manifest that speaks of the canary, and the version it serves."""
+        if timeline.canary is None:
+            return set()
+        canary = self.manifest(timeline.canary).canary
+        return {timeline.canary} if canary is None else {timeline.canary, canary.version}
 
     def _restored(self, known: Timeline) -> Timeline:
         """Return the newest checkpoint, or `known` where that is newer."""
@@ -276,7 +284,12 @@ def check_draft(draft: Draft, timeline: Timeline) -> None:
     epoch = timeline.epoch + (draft.kind is Kind.FENCE)
     if draft.epoch != epoch:
         raise InvalidDraft(f"A {draft.kind} here has epoch {epoch}, not {draft.epoch}")
-    for field, number in (("parent", draft.parent), ("source", draft.source)):
+    canary = draft.canary
+    if canary is not None and not canary.percent and timeline.canary is None:
+        raise InvalidDraft(f"There is no canary to end: {canary}")
+    named = {"parent": draft.parent, "source": draft.source}
+    named["canary"] = canary.version if canary else None
+    for field, number in named.items():
         if number is not None and number > timeline.head:
             raise InvalidDraft(f"{field} {number} is not in the log, which ends at {timeline.head}")
     if learnt := [batch for batch in draft.batches if timeline.learnt_by(batch)]:

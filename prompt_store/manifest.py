@@ -30,11 +30,22 @@ class Kind(StrEnum):
     PROMOTE = "promote"
     FORGET = "forget"
     FENCE = "fence"
+    CANARY = "canary"
 
     @property
     def goes_live(self) -> bool:
         """Whether appending it makes it the version that unpinned requests get."""
-        return self not in (Kind.CANDIDATE, Kind.FENCE)
+        return self.has_content and self is not Kind.CANDIDATE
+
+    @property
+    def has_content(self) -> bool:
+        """Whether it is a version; the others are marks in the log."""
+        return self not in (Kind.FENCE, Kind.CANARY)
+
+    @property
+    def ends_canary(self) -> bool:
+        """Whether somebody decided anew what is to be served, so that a canary is over."""
+        return self in (Kind.ROLLBACK, Kind.PROMOTE, Kind.FORGET)
 
     @property
     def needs_the_epoch(self) -> bool:
@@ -78,6 +89,23 @@ class Prequential(Record):
     new: Count  # rows of classes that it did not know
 
 
+class HarmRules(Record):
+    """When replicas end a canary by themselves."""
+
+    false_alarms: float = Field(0.01, gt=0, lt=1)  # chance to end a harmless one by feedback
+    latency_ratio: float = Field(3.0, gt=1)  # of the canary's median request to live's
+    errors: int = Field(3, strict=True, ge=1)  # requests that it failed and live answered
+
+
+class Canary(Record):
+    """A share of the unpinned requests that a version gets beside live; none ends it."""
+
+    version: Number
+    percent: float = Field(ge=0, le=100)
+    rules: HarmRules = HarmRules()
+    reason: str | None = None  # why it ended
+
+
 class Draft(Record):
     """A manifest before it has a number."""
 
@@ -98,6 +126,7 @@ class Draft(Record):
     arrangement: Report | None = None  # why its tasks fall into these domains
     int8: Int8Verdict | None = None  # None: nobody has tried it
     prequential: dict[Task, Prequential] = Field(default_factory=dict)
+    canary: Canary | None = None
     metrics: Metrics = Field(default_factory=dict)
     actor: Actor | None = None  # who asked for it; None: the writer by itself
 
@@ -108,9 +137,11 @@ class Draft(Record):
             if len(set(values)) != len(values):
                 raise ValueError(f"{field} names something twice: {values[:10]}")
         content = self.labels or self.tasks or self.blobs or self.batches or self.decided
-        if self.kind is Kind.FENCE and content:
-            raise ValueError("a fence carries no content")
-        if self.kind is not Kind.FENCE and self.backbone is None:
+        if not self.kind.has_content and content:
+            raise ValueError(f"a {self.kind} carries no content")
+        if (self.kind is Kind.CANARY) != (self.canary is not None):
+            raise ValueError(f"canary is for manifests of that kind: {self.kind}, {self.canary}")
+        if self.kind.has_content and self.backbone is None:
             raise ValueError(f"a {self.kind} must name its backbone's fingerprint")
         if (self.kind in (Kind.ROLLBACK, Kind.PROMOTE)) != (self.source is not None):
             raise ValueError(f"source is for rollbacks and promotions: {self.kind}, {self.source}")

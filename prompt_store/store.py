@@ -27,7 +27,7 @@ from prompt_store.fields import Moment
 from prompt_store.intake import PENDING, SETTLED, Intake
 from prompt_store.keys import KEYS, Keys
 from prompt_store.log import CHECKPOINTS, FLOORS, LOG, Log
-from prompt_store.manifest import Draft, Kind, Manifest
+from prompt_store.manifest import Canary, Draft, Kind, Manifest
 from prompt_store.pins import PINS, Pins
 from prompt_store.records import Record, decode, encode
 from prompt_store.timeline import Timeline
@@ -174,12 +174,10 @@ class Store:
 
         Raises:
             UnknownVersion: no such version is kept.
-            InvalidDraft: the version is a fence, which has no content.
+            InvalidDraft: the version is a fence or a canary's mark, which has no content.
             NotFound: a blob of it is gone.
         """
-        source = self.kept(version)
-        if source.kind is Kind.FENCE:
-            raise InvalidDraft(f"Version {version} is a fence and has no content to serve")
+        source = self._with_content(version)
         content = {name: getattr(source, name) for name in CONTENT}
 
         def draft(timeline: Timeline) -> Draft:
@@ -196,12 +194,43 @@ class Store:
 
         return self._append_until_it_fits(draft)
 
+    def start_canary(self, canary: Canary, writer: str) -> Manifest:
+        """Give a version its share of the unpinned requests; it takes the place of any before.
+
+        Raises UnknownVersion, InvalidDraft: see `promote`.
+        """
+        self._with_content(canary.version)
+        return self._append_until_it_fits(
+            lambda timeline: _canary_draft(canary, timeline, writer),
+        )
+
+    def end_canary(self, began: int, reason: str, writer: str) -> Manifest | None:
+        """End the canary that manifest `began` speaks of; None where it is over already."""
+        canary = self.manifest(began).canary
+        assert canary is not None, "only manifests of canaries begin one"
+        end = canary.model_copy(update={"percent": 0.0, "reason": reason})
+        while (timeline := self.timeline()).canary == began:
+            with suppress(Conflict):
+                return self.append(_canary_draft(end, timeline, writer), after=timeline.head)
+        return None
+
+    def _with_content(self, version: int) -> Manifest:
+        manifest = self.kept(version)
+        if not manifest.kind.has_content:
+            raise InvalidDraft(f"Version {version} is a {manifest.kind}: it has nothing to serve")
+        return manifest
+
     def _append_until_it_fits(self, draft: Callable[[Timeline], Draft]) -> Manifest:
         """Append what `draft` makes of the newest timeline; each conflict is another's progress."""
         while True:
             timeline = self.timeline()
             with suppress(Conflict):
                 return self.append(draft(timeline), after=timeline.head)
+
+
+def _canary_draft(canary: Canary, timeline: Timeline, writer: str) -> Draft:
+    epoch, live = timeline.epoch, timeline.live
+    return Draft(kind=Kind.CANARY, epoch=epoch, writer=writer, parent=live, canary=canary)
 
 
 def probe_exclusive(backend: Backend) -> None:

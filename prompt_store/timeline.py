@@ -16,6 +16,8 @@ class Timeline(Milestone):
     live: Number | None = None
     lineage: Number | None = None  # where training goes on from
     epoch: Count = 0
+    canary: Number | None = None  # which manifest speaks of the one under way
+    canary_end: Number | None = None  # which manifest ended the last one
     undecided: dict[BatchId, Number] = Field(default_factory=dict)
     decided: dict[BatchId, Number] = Field(default_factory=dict)  # not yet noted as settled
 
@@ -47,21 +49,32 @@ def fold(timeline: Timeline, manifest: Manifest) -> Timeline:
         raise ValueError(f"Manifest {manifest.version} does not follow {timeline.head}")
     undecided = timeline.undecided | dict.fromkeys(manifest.batches, manifest.version)
     decided = timeline.decided | dict.fromkeys(manifest.decided, manifest.version)
+    canary = _canary(timeline, manifest)
+    ended = timeline.canary is not None and canary is None
     return Timeline(
         head=manifest.version,
         live=manifest.version if manifest.kind.goes_live else timeline.live,
         lineage=_lineage(timeline, manifest),
         epoch=max(timeline.epoch, manifest.epoch),
+        canary=canary,
+        canary_end=manifest.version if ended else timeline.canary_end,
         undecided=_without(undecided, manifest.decided),
         decided=_without(decided, manifest.settled),
     )
 
 
 def _lineage(timeline: Timeline, manifest: Manifest) -> int | None:
-    # A refresh has its parent's prompts; a fence has none. All other kinds set the prompts.
-    if manifest.kind in (Kind.REFRESH, Kind.FENCE):
+    # A refresh has its parent's prompts; marks have none. All other kinds set the prompts.
+    if manifest.kind is Kind.REFRESH or not manifest.kind.has_content:
         return timeline.lineage
     return manifest.version
+
+
+def _canary(timeline: Timeline, manifest: Manifest) -> int | None:
+    # What is learnt leaves it as it is.
+    if manifest.canary is not None:
+        return manifest.version if manifest.canary.percent else None
+    return None if manifest.kind.ends_canary else timeline.canary
 
 
 def _without(batches: dict[str, int], gone: Iterable[str]) -> dict[str, int]:

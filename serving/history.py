@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from prompt_store import Kind, Manifest, Store, UnknownVersion
+from prompt_store import Canary, Manifest, Store, UnknownVersion
 from serving import audit
 from serving.pins import unknown_version
 from serving.problems import Problem
 
-WRITER = "api"  # of manifests appended by a caller's promotion
+WRITER = "api"  # of manifests appended by a caller's word
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class History:
 
         Raises Problem: unknown-version, not-promotable (a fence).
         """
-        _refuse_fence(self.get(version)[0])
+        _refuse_mark(self.get(version)[0])
         try:
             manifest = self._store.pin(version)
         except UnknownVersion as error:
@@ -69,11 +70,11 @@ class History:
     def check(self, version: int) -> None:
         """Whether this version may be promoted.
 
-        Raises Problem: unknown-version, not-promotable (a fence), version-not-loadable (another
+        Raises Problem: unknown-version, not-promotable (no content), version-not-loadable (another
         backbone's: it would leave every replica without anything to serve).
         """
         manifest, _ = self.get(version)
-        _refuse_fence(manifest)
+        _refuse_mark(manifest)
         if manifest.backbone != self._fingerprint:
             raise Problem(
                 "version-not-loadable",
@@ -94,7 +95,27 @@ class History:
         audit.tell(promoted.kind, version=promoted.version, source=version)
         return promoted
 
+    def start_canary(self, canary: Canary) -> Manifest | None:
+        """Gives a version its share; None where it has it already. Raises as `check` does."""
+        self.check(canary.version)
+        entry, _ = self.canary()
+        if entry is not None and entry.canary == canary:
+            return None
+        return self._store.start_canary(canary, WRITER)
 
-def _refuse_fence(manifest: Manifest) -> None:
-    if manifest.kind is Kind.FENCE:
-        raise Problem("not-promotable", f"version {manifest.version} is a fence, without content")
+    def canary(self) -> tuple[Manifest | None, Manifest | None]:
+        """What speaks of the canary under way, and what ended the last one; None for neither."""
+        timeline = self._store.timeline()
+        return self._kept(timeline.canary), self._kept(timeline.canary_end)
+
+    def _kept(self, number: int | None) -> Manifest | None:
+        if number is not None:
+            with suppress(UnknownVersion):
+                return self._store.manifest(number)
+        return None
+
+
+def _refuse_mark(manifest: Manifest) -> None:
+    if not manifest.kind.has_content:
+        mark = f"version {manifest.version} is a {manifest.kind}: a mark in the log, without content"
+        raise Problem("not-promotable", mark)

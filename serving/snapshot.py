@@ -14,7 +14,7 @@ from learner.content import ROUTED, Content, ContentReader, ServedDomain, split_
 from learner.heads.novelty import Novelty
 from learner.heads.viewed import ViewedHead
 from learner.sight import Seen
-from prompt_store import Kind, Manifest, NotFound, Store
+from prompt_store import Manifest, NotFound, Store
 
 WARMING = Input(text="warm", text_pair="up")
 
@@ -138,8 +138,8 @@ class SnapshotLoader:
         """
         manifest = self._store.manifest(version)
         description = self._backbone.description
-        if manifest.kind is Kind.FENCE:
-            raise Unservable(f"version {version} is a learner's fence and holds no content")
+        if not manifest.kind.has_content:
+            raise Unservable(f"version {version} is a {manifest.kind}: it holds no content")
         if manifest.backbone != description.fingerprint:
             raise Unservable(
                 f"version {version} was made for backbone {manifest.backbone}, and this server "

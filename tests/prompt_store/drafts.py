@@ -4,7 +4,17 @@ import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
-from prompt_store import Batch, Draft, Example, Kind, MethodReference, Outcome, Store, TaskEntry
+from prompt_store import (
+    Batch,
+    Canary,
+    Draft,
+    Example,
+    Kind,
+    MethodReference,
+    Outcome,
+    Store,
+    TaskEntry,
+)
 from prompt_store.batch_ids import batch_id
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -21,9 +31,11 @@ class Clock:
 
 
 def draft(kind: Kind = Kind.REFRESH, epoch: int = 0, **fields: Any) -> Draft:
-    """A small valid draft; fences get no content, rollbacks and promotions the source 1."""
+    """A small valid draft; marks get no content, canaries version 1, rollbacks the source 1."""
     content: dict[str, Any] = {}
-    if kind is not Kind.FENCE:
+    if kind is Kind.CANARY:
+        content["canary"] = Canary(version=1, percent=5)
+    if kind not in (Kind.FENCE, Kind.CANARY):
         content = {
             "backbone": "fingerprint",
             "method": MethodReference(name="qtuning", config_digest="c0ffee"),

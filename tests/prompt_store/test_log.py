@@ -6,6 +6,7 @@ import pytest
 
 from prompt_store import (
     Backend,
+    Canary,
     Conflict,
     CorruptRecord,
     FencedOut,
@@ -278,6 +279,16 @@ def test_raising_the_floor_keeps_what_is_needed_and_opening_still_works(
     with pytest.raises(UnknownVersion):
         Log(backend).manifest(9)
     assert [m.version for m in Log(backend).newest(5, before=67)] == [66, 65, 64, 10, 3]
+
+
+def test_the_floor_keeps_what_a_canary_needs(backend: MemoryBackend, clock: Clock) -> None:
+    log = Log(backend, clock=clock)
+    fill(log, 7)
+    log.append(draft(Kind.CANARY, canary=Canary(version=5, percent=10)), after=7)
+    fill(log, 3 * CHECKPOINT_EVERY)
+    clock.now += 2 * GRACE
+    assert log.raise_floor(64, keep=[]).kept == (5, 8)
+    assert Log(backend).timeline().canary == 8
 
 
 def test_the_floor_can_be_raised_again(backend: MemoryBackend, clock: Clock) -> None:

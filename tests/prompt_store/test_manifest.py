@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from prompt_store import Kind, TaskEntry
+from prompt_store import Canary, Kind, TaskEntry
 from tests.prompt_store.drafts import draft
 
 BATCH = "0" * 26
@@ -35,6 +35,9 @@ BATCH = "0" * 26
         {"kind": Kind.FENCE, "labels": ("a/b",)},
         {"kind": Kind.FENCE, "decided": (BATCH,)},
         {"kind": "merge"},
+        {"kind": Kind.CANARY, "canary": None},
+        {"kind": Kind.CANARY, "labels": ("a/b",)},
+        {"canary": Canary(version=1, percent=5)},
         {"gate": {"score": float("nan")}},
         {"gate": {"score": object()}},
         {"metrics": {"loss": float("inf")}},
@@ -44,6 +47,12 @@ BATCH = "0" * 26
 def test_inconsistent_drafts_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         draft(**fields)
+
+
+@pytest.mark.parametrize("percent", [-1, 100.5, float("nan")])
+def test_a_share_is_between_none_and_all(percent: float) -> None:
+    with pytest.raises(ValidationError):
+        Canary(version=1, percent=percent)
 
 
 @pytest.mark.parametrize("kind", list(Kind))

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from prompt_store import (
     BodyMismatch,
+    Canary,
     Conflict,
     Draft,
     FencedOut,
@@ -61,6 +62,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.live: int | None = None
         self.lineage: int | None = None
         self.epoch = 0
+        self.canary: int | None = None
+        self.canary_end: int | None = None
         self.undecided: dict[str, int] = {}
         self.bodies: dict[str, str] = {}
         self.outcomes: dict[str, int] = {}
@@ -127,8 +130,8 @@ class StoreMachine(RuleBasedStateMachine):
     def promote(self, who: int, data: st.DataObject) -> None:
         version = data.draw(st.sampled_from(self._kept()))
         content = self.log[version - 1]
-        if content.kind is Kind.FENCE:
-            with pytest.raises(ValueError, match="fence"):
+        if not content.kind.has_content:
+            with pytest.raises(ValueError, match="nothing to serve"):
                 self.stores[who].promote(version, "operator")
             return
         promoted = self.stores[who].promote(version, "operator")
@@ -136,6 +139,32 @@ class StoreMachine(RuleBasedStateMachine):
         assert promoted.kind is (Kind.ROLLBACK if older else Kind.PROMOTE)
         assert (promoted.blobs, promoted.parent) == (content.blobs, self.live)
         self._record(draft(promoted.kind, self.epoch, source=version, blobs=content.blobs))
+
+    @rule(who=who, data=st.data())
+    @precondition(lambda self: self.log)
+    def start_canary(self, who: int, data: st.DataObject) -> None:
+        canary = Canary(version=data.draw(st.integers(1, len(self.log))), percent=5)
+        if not self.log[canary.version - 1].kind.has_content:
+            with pytest.raises(ValueError, match="nothing to serve"):
+                self.stores[who].start_canary(canary, "operator")
+            return
+        assert self.stores[who].start_canary(canary, "operator").canary == canary
+        self._record(draft(Kind.CANARY, self.epoch, canary=canary))
+
+    @rule(who=who, lag=st.integers(0, 3))
+    def end_canary(self, who: int, lag: int) -> None:
+        """The second to end it, and one that means an earlier canary, change nothing."""
+        begun = [n for n, one in enumerate(self.log, 1) if one.canary and one.canary.percent]
+        if not begun:
+            return
+        began = begun[-1 - min(lag, len(begun) - 1)]
+        ended = self.stores[who].end_canary(began, "harm", "replica")
+        assert (ended is not None) == (self.canary == began)
+        if ended is not None:
+            assert ended.canary is not None
+            assert ended.canary.reason == "harm"
+            self._record(draft(Kind.CANARY, self.epoch, canary=ended.canary))
+        assert self.stores[1 - who].end_canary(began, "harm", "replica") is None
 
     @rule(who=who, identifier=some_batch, body=st.sampled_from(["body", "other"]))
     def accept(self, who: int, identifier: str, body: str) -> None:
@@ -195,6 +224,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert timeline.head == len(self.log)
             assert (timeline.live, timeline.lineage) == (self.live, self.lineage)
             assert timeline.epoch == self.epoch
+            assert (timeline.canary, timeline.canary_end) == (self.canary, self.canary_end)
             assert timeline.undecided == self.undecided
 
     @invariant()
@@ -217,9 +247,16 @@ class StoreMachine(RuleBasedStateMachine):
     def _record(self, entry: Draft) -> None:
         self.log.append(entry)
         self.moments.append(self.clock.now)
-        if entry.kind not in (Kind.CANDIDATE, Kind.FENCE):
+        before = self.canary
+        if entry.canary is not None:
+            self.canary = len(self.log) if entry.canary.percent else None
+        elif entry.kind in (Kind.ROLLBACK, Kind.PROMOTE, Kind.FORGET):
+            self.canary = None
+        if before is not None and self.canary is None:
+            self.canary_end = len(self.log)
+        if entry.kind not in (Kind.CANDIDATE, Kind.FENCE, Kind.CANARY):
             self.live = len(self.log)
-        if entry.kind not in (Kind.REFRESH, Kind.FENCE):
+        if entry.kind not in (Kind.REFRESH, Kind.FENCE, Kind.CANARY):
             self.lineage = len(self.log)
 
     def _kept(self) -> list[int]:

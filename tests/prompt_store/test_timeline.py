@@ -1,13 +1,15 @@
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompt_store import Kind, Manifest, Timeline, batch_id, fold
+from prompt_store import Canary, Kind, Manifest, Timeline, batch_id, fold
 from prompt_store.records import decode, encode
 from tests.prompt_store.drafts import NOON, draft
 
+MARKS = (Kind.FENCE, Kind.CANARY)
 BATCHES = [batch_id(f"batch {number}") for number in range(6)]
 
 
@@ -21,14 +23,17 @@ def logs(draw: st.DrawFn) -> list[Manifest]:
         kind = draw(st.sampled_from(list(Kind)))
         epoch += kind is Kind.FENCE
         fields: dict[str, Any] = {}
+        if kind is Kind.CANARY:
+            percent = draw(st.sampled_from([0.0, 5.0]))
+            fields["canary"] = Canary(version=1, percent=percent)
         for field, needed in (("settled", 2), ("decided", 1), ("batches", 0)):
-            if kind is Kind.FENCE and field != "settled":
+            if kind in MARKS and field != "settled":
                 continue
             ready = [batch for batch in BATCHES if stage[batch] == needed]
             chosen = draw(st.sets(st.sampled_from(ready))) if ready else set()
             stage |= dict.fromkeys(chosen, needed + 1)
             fields[field] = tuple(sorted(chosen))
-        if kind is not Kind.FENCE and draw(st.booleans()):  # learnt and decided in one step
+        if kind not in MARKS and draw(st.booleans()):  # learnt and decided in one step
             fields["decided"] += fields["batches"]
             stage |= dict.fromkeys(fields["batches"], 2)
         entry = draft(kind, epoch, **fields)
@@ -45,12 +50,14 @@ def folded(manifests: list[Manifest], start: Timeline | None = None) -> Timeline
 
 def by_definition(manifests: list[Manifest]) -> Timeline:
     """The timeline as its documentation words it, looking at the whole log."""
-    live = [m.version for m in manifests if m.kind not in (Kind.CANDIDATE, Kind.FENCE)]
+    live = [m.version for m in manifests if m.kind not in (Kind.CANDIDATE, *MARKS)]
     turns = [m.version for m in manifests if m.kind in (Kind.ROLLBACK, Kind.PROMOTE, Kind.FORGET)]
     since = turns[-1] if turns else 0
     trained = [
         m.version for m in manifests if m.kind in (Kind.TRAIN, Kind.CANDIDATE) and m.version > since
     ]
+    said = [m for m in manifests if m.canary or m.version in turns]
+    ends = [last.version for first, last in pairwise(said) if _shares(first) > _shares(last)]
     learnt = {batch: m.version for m in manifests for batch in m.batches}
     decided = {batch: m.version for m in manifests for batch in m.decided}
     settled = {batch for m in manifests for batch in m.settled}
@@ -59,9 +66,15 @@ def by_definition(manifests: list[Manifest]) -> Timeline:
         live=live[-1] if live else None,
         lineage=(trained or turns)[-1] if trained or turns else None,
         epoch=sum(m.kind is Kind.FENCE for m in manifests),
+        canary=said[-1].version if said and _shares(said[-1]) else None,
+        canary_end=ends[-1] if ends else None,
         undecided={batch: version for batch, version in learnt.items() if batch not in decided},
         decided={batch: version for batch, version in decided.items() if batch not in settled},
     )
+
+
+def _shares(manifest: Manifest) -> bool:
+    return manifest.canary is not None and manifest.canary.percent > 0
 
 
 @given(logs())
