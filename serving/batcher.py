@@ -16,7 +16,7 @@ import asyncio
 import math
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -162,14 +162,27 @@ class Batcher:
         while (taken := self._take(loop)) is not None:
             jobs, slices = taken
             started = time.perf_counter()
-            outcomes: Sequence[Sequence[Result] | Exception]
-            try:
-                with spans.passing([job.mark for job in jobs]):
-                    outcomes = self._forward(slices)
-            except Exception as error:  # noqa: BLE001  each waiting request must hear of it
-                outcomes = [error] * len(slices)
+            with spans.passing([job.mark for job in jobs]):
+                outcomes = self._outcomes(slices)
             seconds = time.perf_counter() - started
             loop.call_soon_threadsafe(self._settle, jobs, slices, outcomes, seconds)
+
+    def _outcomes(self, slices: Sequence[Slice]) -> Sequence[Sequence[Result] | Exception]:
+        """Of a pass. Where one fails, each version goes alone: none takes others' answers along."""
+        try:
+            return self._forward(slices)
+        except Exception as error:  # noqa: BLE001  each waiting request must hear of it
+            failed: list[Sequence[Result] | Exception] = [error] * len(slices)
+        if len({id(one.snapshot) for one in slices}) == 1:
+            return failed
+        groups: dict[int, list[int]] = defaultdict(list)
+        for place, one in enumerate(slices):
+            groups[id(one.snapshot)].append(place)
+        for places in groups.values():
+            alone = self._outcomes([slices[place] for place in places])
+            for place, outcome in zip(places, alone, strict=True):
+                failed[place] = outcome
+        return failed
 
     def _take(self, loop: asyncio.AbstractEventLoop) -> tuple[list[_Job], list[Slice]] | None:
         """The next pass, as soon as something waits; None where no more is to come."""
