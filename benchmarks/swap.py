@@ -1,7 +1,8 @@
 """`perennial bench swap`: versions are published under load; nobody may notice.
 
-Three replicas on Ray Serve answer 8 clients. After a quiet phase 20 versions are published, then
-one replica is killed with -9 and a version is published while it is away.
+Three replicas on Ray Serve answer 8 clients. After a quiet phase 20 versions are published, each a
+rollback to the content of one of two earlier ones; then one replica is killed with -9 and a version
+is published while it is away.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from benchmarks.lessons import lessons, texts
 from benchmarks.load import Answer, SteadyLoad, percentile
 from benchmarks.running_server import RunningServer, running_server
 from benchmarks.taught import teach
-from prompt_store import Store
+from prompt_store import Kind, Store
 
 RECOVERY_SECONDS = 120
 SETTLE_SECONDS = 3.0
@@ -47,6 +48,7 @@ class SwapResult:
     clients: int
     rate: float
     publications: int
+    rollbacks: int
     requests: int
     failed: int
     failures: list[str]
@@ -114,6 +116,7 @@ class _Scenario:
         self._store = Store.open(store_path)
         self._versions = versions
         self._say = say
+        self._rollbacks = 0
         # Made once: making a client takes tens of milliseconds of the loop that measures.
         self._http = httpx.AsyncClient(base_url=server.url, timeout=PROMOTE_SECONDS)
 
@@ -129,7 +132,7 @@ class _Scenario:
         await asyncio.sleep(publications * pause)
         swapping = time.time()
         for i in range(publications):
-            await self._promote(self._versions[i % 2])
+            self._rollbacks += await self._promote(self._versions[i % 2]) == Kind.ROLLBACK
             self._say(f"published {i + 1} of {publications}")
             await asyncio.sleep(pause)
         swapped = time.time()
@@ -148,10 +151,11 @@ class _Scenario:
         wait=wait_fixed(0.1),
         reraise=True,
     )
-    async def _promote(self, version: int) -> None:
-        """Asked again where the proxy had sent it to the replica that was just killed."""
+    async def _promote(self, version: int) -> str:
+        """The kind of what was published. Asked again where it went to the killed replica."""
         response = await self._http.post(f"/v1/versions/{version}/promote")
         response.raise_for_status()
+        return str(response.json()["kind"])
 
     async def _kill_and_recover(self, load_: SteadyLoad, replicas: int) -> _Killed:
         pids = self._server.replica_pids()
@@ -191,6 +195,7 @@ class _Scenario:
             clients=clients,
             rate=rate,
             publications=publications,
+            rollbacks=self._rollbacks,
             requests=len(both),
             failed=len(failures),
             failures=sorted(set(failures)),

@@ -28,6 +28,7 @@ def lines(result: SwapResult) -> list[tuple[str, str, str]]:
     recovered = result.recovered_after
     return [
         ("what", "promised", "measured"),
+        ("versions published / of them rollbacks", "", _counts(result)),
         ("requests", "", f"{result.requests}"),
         ("failed requests", "0", f"{result.failed}"),
         ("p50 quiet / during swaps, ms", "", _pair(result.p50_before, result.p50_during)),
@@ -54,6 +55,10 @@ def lines(result: SwapResult) -> list[tuple[str, str, str]]:
         ),
         ("its answers with an older version", "0", f"{result.older_answers_of_new_replica}"),
     ]
+
+
+def _counts(result: SwapResult) -> str:
+    return f"{result.publications} / {result.rollbacks}"
 
 
 def _pair(before: float, during: float) -> str:
