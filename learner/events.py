@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from prompt_store import Prequential
 
 Phase = Literal["refreshing", "training", "evaluating", "publishing"]
-EventKind = Literal["progress", "refreshed", "published", "candidate", "failed", "swapped", "idle"]
+EventKind = Literal[
+    "progress", "refreshed", "published", "candidate", "canary", "failed", "swapped", "idle"
+]
 
 
 class Event(BaseModel):

@@ -18,6 +18,7 @@ from serving.problems import documented
 from serving.request_span import RequestSpan
 from serving.routes import (
     batches,
+    canary,
     classify,
     events,
     examples,
@@ -38,7 +39,19 @@ A classification server that keeps learning. Teach it with labelled examples
 Every refusal is `application/problem+json` (RFC 9457); every answer carries `X-Request-Id`.
 """
 _SHAPES: tuple[type[BaseModel], ...] = (ProblemDetails, *BODIES)
-_ROUTES = (classify, tasks, examples, batches, feedback, versions, events, info, health, index)
+_ROUTES = (
+    classify,
+    tasks,
+    examples,
+    batches,
+    feedback,
+    versions,
+    canary,
+    events,
+    info,
+    health,
+    index,
+)
 
 
 def create_app(service: Service | Callable[[], Service], *, manage: bool = True) -> FastAPI:

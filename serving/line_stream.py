@@ -56,6 +56,7 @@ class LineStream(Response):
         options: ClassifyOptions,
         media_type: str,
         admit: Callable[[], Allowance | None],
+        caller: str | None = None,
     ) -> None:
         """admit: how fast its caller may send; raises Problem where he may no longer."""
         self.status_code = 200
@@ -65,6 +66,7 @@ class LineStream(Response):
         self._service = service
         self._options = options
         self._admit = admit
+        self._caller = caller
         self._limits = service.settings.limits
         self._ended_by: Problem | None = None
         self._held = 0  # bytes of lines under way
@@ -192,7 +194,13 @@ class LineStream(Response):
         while True:
             try:
                 return await self._service.classify(
-                    [one], ask.task, ask.top_k, ask.version, ask.min_version, patient=True
+                    [one],
+                    ask.task,
+                    ask.top_k,
+                    ask.version,
+                    ask.min_version,
+                    patient=True,
+                    caller=self._caller,
                 )
             except Problem as problem:
                 if problem.slug != "overloaded":

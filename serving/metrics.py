@@ -118,6 +118,36 @@ METRICS: Mapping[str, Metric] = {
         ("outcome",),
         shared=True,
     ),
+    "perennial_canary_percent": Metric(
+        "gauge", "Share of unpinned requests that a canary gets; 0 without one", shared=True
+    ),
+    "perennial_canary_requests": Metric(
+        "counter", "Unpinned requests during a canary, by who answered (canary, live)", ("by",)
+    ),
+    "perennial_canary_seconds": Metric(
+        "histogram",
+        "During a canary: time from the queue to the answer of requests of one input",
+        ("by",),
+        _SECONDS,
+    ),
+    "perennial_canary_compared": Metric(
+        "counter",
+        "Inputs that the canary and live both answered: the same class first, or different ones",
+        ("answers",),
+    ),
+    "perennial_canary_feedback": Metric(
+        "counter",
+        "Of these, those whose true class was told: who was right (both, canary, live, neither)",
+        ("right",),
+    ),
+    "perennial_canary_errors": Metric(
+        "counter", "Requests that the canary failed, so that live answered them"
+    ),
+    "perennial_canary_stops": Metric(
+        "counter",
+        "Canaries that this replica ended by itself, by reason (feedback, latency, errors)",
+        ("reason",),
+    ),
     "perennial_event_subscribers": Metric("gauge", "Open event streams"),
 }
 

@@ -13,14 +13,14 @@ from typing import ParamSpec, TypeVar
 from backbones import Input, Preprocessed
 from learner import spans
 from learner.events import Event
-from prompt_store import Manifest, Store
+from prompt_store import Canary, Manifest, Store
 from serving.auth import Access
 from serving.batcher import Answer, Batcher
 from serving.ending import Ending
 from serving.events import EventBus
 from serving.feedback import Judged, Truth, check_truths, judge, lesson
 from serving.forward import ForwardPass, Work, check, no_classes
-from serving.history import History
+from serving.history import WRITER, History
 from serving.keyring import Keyring
 from serving.learner_meter import LearnerMeter
 from serving.learning import Learning
@@ -34,6 +34,7 @@ from serving.problems import Problem, invalid
 from serving.progress import Progress
 from serving.settings import Settings
 from serving.snapshot import Snapshot, SnapshotLoader
+from serving.split import Split
 from serving.submission import Submission
 from serving.swap import Watcher
 
@@ -41,6 +42,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _STORE_THREADS = 4  # for blocking reads and writes of the store
+_ITSELF = "replica"  # of manifests that end a canary without a caller's word
 _FORWARDED = ("progress", "failed", "idle")  # the learner's events that the log does not tell
 
 
@@ -106,6 +108,9 @@ class Service:
             settings.limits.queue_depth,
             metrics,
         )
+        self.split = Split(
+            self.batcher, self.watcher, metrics, settings.limits.queue_depth, self._end_canary
+        )
         self.preprocessor = Preprocessor(backbone, settings.limits, metrics)
         self.learning = Learning(
             store, backbone.description, settings.limits, metrics, lambda: self.watcher.snapshot
@@ -129,6 +134,7 @@ class Service:
         self.events.close()
         await self.keyring.stop()
         await self.watcher.stop()
+        await self.split.stop()
         await self.batcher.stop()
         await asyncio.to_thread(self.preprocessor.shutdown)
         await asyncio.to_thread(self._executor.shutdown)
@@ -150,7 +156,8 @@ class Service:
 
     def trouble(self) -> list[str]:
         """What does not work as it should, for people; empty when all is well."""
-        own = [one for one in (self.watcher.trouble, self.keyring.trouble) if one]
+        watched = (self.watcher.trouble, self.watcher.canary_trouble, self.keyring.trouble)
+        own = [one for one in watched if one]
         return own + list(self.troubles.values())
 
     async def off_loop(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -174,8 +181,11 @@ class Service:
         min_version: int | None = None,
         *,
         patient: bool = False,
+        caller: str | None = None,
     ) -> Answer:
         """Predictions for each input, all from one version. patient: others go first.
+
+        caller: who sees one version as long as a canary lasts; None: whoever asks the same does.
 
         Raises Problem: not-ready, no-classes, unknown-task, unknown-version, version-not-loaded,
         version-not-loadable, unsupported-input, invalid-content, overloaded.
@@ -187,7 +197,10 @@ class Service:
         async with self.preprocessor.turn(patient=patient):
             with spans.span("preprocess"):
                 read = await self._read(inputs)
-        return await self.batcher.submit(Work(inputs, read, task, top_k, pinned, patient))
+        work = Work(inputs, read, task, top_k, pinned, patient)
+        if version is None and min_version is None:
+            return await self.split.submit(work, caller)
+        return await self.batcher.submit(work)
 
     async def answering(
         self, task: str | None, version: int | None, min_version: int | None
@@ -215,6 +228,9 @@ class Service:
         live = self.watcher.snapshot
         if live is not None and live.version == version:
             return live
+        canary = self.watcher.canary
+        if canary is not None and canary.snapshot.version == version:
+            return canary.snapshot
         return await self.pins.get(version)
 
     def _live(self, min_version: int | None) -> Snapshot | None:
@@ -252,7 +268,11 @@ class Service:
         check_truths(truths, self.settings.limits, learn=learn)
         judged = await self.off_loop(judge, truths, self._manifest)
         batch = (await self.accept(lesson(judged))).batch if learn else None
-        return Heard([(one, self.live_accuracy.count(one)) for one in judged], batch)
+        counted = [(one, self.live_accuracy.count(one)) for one in judged]
+        for one, fresh in counted:
+            if fresh:
+                self.split.heard(one)
+        return Heard(counted, batch)
 
     def _manifest(self, version: int) -> Manifest:
         live = self.watcher.snapshot
@@ -283,6 +303,40 @@ class Service:
             self._nudge(manifest.version)
         await self.watcher.reached(manifest.version)
         return manifest
+
+    async def start_canary(self, canary: Canary) -> None:
+        """Gives a version a share of the unpinned requests: here, before this returns.
+
+        It takes the place of any before; the same again changes nothing. Raises as `promote` does,
+        and Problem: no-classes, invalid-content (it is live).
+        """
+        await self.off_loop(self.history.check, canary.version)
+        live = self.watcher.snapshot
+        if live is None:
+            raise no_classes()
+        if live.version == canary.version:
+            raise invalid("#/version", f"version {canary.version} is live: it answers all requests")
+        await self._pinned(canary.version)
+        manifest = await self.off_loop(self.history.start_canary, canary)
+        if manifest is not None:
+            await self._followed(manifest)
+
+    async def end_canary(self, reason: str) -> None:
+        """Live answers all requests again: here, before this returns. Without one: does nothing."""
+        timeline = await self.off_loop(self.store.timeline)
+        if timeline.canary is not None:
+            await self._end_canary(timeline.canary, reason, WRITER)
+
+    async def _end_canary(self, began: int, reason: str, writer: str = _ITSELF) -> None:
+        """The one that manifest `began` speaks of; whoever was first has said why."""
+        manifest = await self.off_loop(self.store.end_canary, began, reason, writer)
+        if manifest is not None:
+            await self._followed(manifest)
+
+    async def _followed(self, manifest: Manifest) -> None:
+        if self._nudge is not None:
+            self._nudge(manifest.version)
+        await self.watcher.followed(manifest.version)
 
     def refresh(self, version: int) -> None:
         """The nudge: somebody published `version`. Call it on the event loop."""

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 
 from learner.events import Event, EventKind
-from prompt_store import Kind, Manifest, Store, StoreError, UnknownVersion
+from prompt_store import Canary, Kind, Manifest, Store, StoreError, UnknownVersion
+from serving.canary import ServedCanary
 from serving.metrics import Metrics
 from serving.snapshot import Snapshot, SnapshotLoader, Unservable
 
@@ -43,17 +44,25 @@ class Watcher:
         self._metrics = metrics
         self._publish = publish
         self._snapshot: Snapshot | None = None
+        self._canary: ServedCanary | None = None
+        self._followed = 0
         self._seen_head: int | None = None
         self._looked = asyncio.Condition()
         self._nudged = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.ready = False
         self.trouble: str | None = "the newest version is being loaded"
+        self.canary_trouble: str | None = None
 
     @property
     def snapshot(self) -> Snapshot | None:
         """The live version as loaded here; None while nothing has been published."""
         return self._snapshot
+
+    @property
+    def canary(self) -> ServedCanary | None:
+        """The version that gets a share of the requests beside live; None where there is none."""
+        return self._canary
 
     @property
     def version(self) -> int:
@@ -87,6 +96,12 @@ class Watcher:
         self.nudge()
         async with self._looked:
             await self._looked.wait_for(lambda: self.version >= version)
+
+    async def followed(self, head: int) -> None:
+        """Returns once all that the log says up to this number is so here. Nudges first."""
+        self.nudge()
+        async with self._looked:
+            await self._looked.wait_for(lambda: self._followed >= head)
 
     async def _run(self) -> None:
         while True:
@@ -125,8 +140,41 @@ class Watcher:
         if self._seen_head is not None and timeline.head > self._seen_head:
             await self._tell(max(self._seen_head, timeline.head - _TOLD), timeline.head)
         self._seen_head = timeline.head
+        if timeline.canary is None:
+            self._share(None)  # before the new live version is loaded
         if timeline.live is not None and timeline.live != self.version:
             await self._swap(timeline.live)
+        if timeline.canary is not None:
+            await self._follow(timeline.canary)
+        self._followed = timeline.head
+
+    async def _follow(self, entry: int) -> None:
+        """Serve the canary that this manifest speaks of. Where that fails, live answers all."""
+        known = self._canary
+        if known is not None and known.entry.version == entry:
+            return
+        loop = asyncio.get_running_loop()
+        try:
+            manifest = await loop.run_in_executor(self._executor, self._store.manifest, entry)
+            assert manifest.canary is not None, "only manifests of canaries begin one"
+            version = manifest.canary.version
+            if known is not None and known.snapshot.version == version:
+                snapshot = known.snapshot
+            else:
+                self._canary = None  # live answers until the new one is loaded
+                snapshot = await loop.run_in_executor(self._executor, self._loader.load, version)
+        except (StoreError, Unservable, OSError) as error:
+            trouble = f"the canary: {error}"
+            if self.canary_trouble != trouble:
+                logger.error("the canary cannot be served; live answers", exc_info=error)
+            self._share(None, trouble)
+            return
+        self._share(ServedCanary(manifest, snapshot))
+
+    def _share(self, canary: ServedCanary | None, trouble: str | None = None) -> None:
+        self.canary_trouble = trouble
+        self._metrics.set("perennial_canary_percent", canary.terms.percent if canary else 0)
+        self._canary = canary
 
     async def _swap(self, version: int) -> None:
         started = time.perf_counter()
@@ -163,10 +211,18 @@ class Watcher:
 
 
 def _event_of(manifest: Manifest) -> Event:
+    if manifest.canary is not None:
+        return Event(kind="canary", version=manifest.canary.version, message=_told(manifest.canary))
     kind = _EVENT_OF_KIND.get(manifest.kind, "published")
     batches = tuple(dict.fromkeys((*manifest.batches, *manifest.decided)))
     prequential = manifest.prequential or None
     return Event(kind=kind, version=manifest.version, batches=batches, prequential=prequential)
+
+
+def _told(canary: Canary) -> str:
+    if canary.percent:
+        return f"{canary.percent:g} % of unpinned requests"
+    return f"ended: {canary.reason}"
 
 
 def _gate_outcome(manifest: Manifest) -> str | None:

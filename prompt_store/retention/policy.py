@@ -44,7 +44,7 @@ def choose(
     """
     by_number = {one.version: one for one in kept}
     live = None if timeline.live is None else by_number.get(timeline.live)
-    held = _held(timeline)
+    held = _held(timeline, by_number)
     first = _first_of_newest(kept, config.versions)
     wanted = {*pinned, *([] if live is None or live.parent is None else [live.parent])}
     new = {m.version for m in kept if m.kind is Kind.FORGET and _is_old(m, config, now)}
@@ -67,7 +67,7 @@ def holds_what_went(manifest: Manifest, forget: int, known: dict[int, Manifest])
     Where what it was made from is dropped already, only its own number tells.
     """
     one: Manifest | None = manifest
-    while one is not None and one.kind is not Kind.FENCE and one.version != forget:
+    while one is not None and one.kind.has_content and one.version != forget:
         if one.version < forget:
             return True
         base = one.source if one.source is not None else one.parent
@@ -77,10 +77,12 @@ def holds_what_went(manifest: Manifest, forget: int, known: dict[int, Manifest])
     return False
 
 
-def _held(timeline: Timeline) -> set[int | None]:
-    """What the log itself needs."""
+def _held(timeline: Timeline, known: dict[int, Manifest]) -> set[int | None]:
+    """What the log itself needs, and a canary."""
+    canary = known.get(timeline.canary or 0)
+    shared = None if canary is None or canary.canary is None else canary.canary.version
     open_batches = (*timeline.undecided.values(), *timeline.decided.values())
-    return {timeline.live, timeline.lineage, *open_batches}
+    return {timeline.live, timeline.lineage, timeline.canary, shared, *open_batches}
 
 
 def _first_of_newest(kept: Sequence[Manifest], count: int) -> int:

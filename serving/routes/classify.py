@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from serving.batcher import Answer
 from serving.bodies import read_line_options, read_question
+from serving.canary import CALLER
 from serving.limits import check_name_length
 from serving.line_stream import LineStream, result_members
 from serving.media_types import media_type_sent
@@ -63,7 +64,12 @@ async def classify(request: Request, service: ServiceDependency) -> Response:
     asked = question.options
     _check_task(asked, limits)
     work = service.classify(
-        question.inputs, asked.task, asked.top_k, asked.version, asked.min_version
+        question.inputs,
+        asked.task,
+        asked.top_k,
+        asked.version,
+        asked.min_version,
+        caller=request.headers.get(CALLER),
     )
     answer = await unless_gone(request, work)
     request.state.version = answer.version
@@ -80,6 +86,7 @@ async def _stream(request: Request, service: Service, asked: ClassifyOptions) ->
         asked,
         media_type_sent(request.headers),
         lambda: service.keyring.allowance(admit(request, "predict")),
+        request.headers.get(CALLER),
     )
 
 

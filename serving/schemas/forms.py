@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from serving.canary import CALLER
 from serving.media_types import LINES, MEDIA_TYPES
 from serving.schemas.batches import ExamplesRequest
 from serving.schemas.classify import AnswerLine, ClassifyOptions, ClassifyRequest
@@ -80,6 +81,15 @@ def classify_openapi() -> dict[str, Any]:
                 "schema": {key: value for key, value in schema.items() if key != "description"},
             }
             for name, schema in _options().items()
+        ]
+        + [
+            {
+                "name": CALLER,
+                "in": "header",
+                "description": "who asks: sees one version for as long as a canary lasts; without "
+                "it, the same inputs do",
+                "schema": {"type": "string"},
+            }
         ],
     }
 

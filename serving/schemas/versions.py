@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from prompt_store import Int8Verdict, Kind, Manifest, Prequential
+from prompt_store import Canary, Int8Verdict, Kind, Manifest, Prequential
 from serving.schemas.shape import AnswerShape, shown
 
 _REFRESH = {
@@ -39,6 +39,7 @@ _REFRESH = {
         "agreement": 0.994141,
     },
     "prequential": {"mail": {"rows": 40, "right": 33, "new": 8}},
+    "canary": None,
     "metrics": {},
 }
 
@@ -59,7 +60,7 @@ class VersionBody(AnswerShape):
     )
     epoch: int
     writer: str
-    backbone: str | None = Field(description="fingerprint; null for a fence")
+    backbone: str | None = Field(description="fingerprint; null without content")
     method: dict[str, str] | None
     labels: int = Field(description="how many classes it knows")
     tasks: dict[str, dict[str, Any]]
@@ -74,6 +75,9 @@ class VersionBody(AnswerShape):
     )
     prequential: dict[str, Prequential] = Field(
         description="of each task it learnt: how what was live answered its new examples before"
+    )
+    canary: Canary | None = Field(
+        description="of a `canary`: the share a version gets from here on; 0 per cent ends it"
     )
     metrics: dict[str, float | int | str]
 

@@ -132,6 +132,36 @@ def test_versions_published_under_load_fail_nothing_and_reach_all_replicas(
     assert ask_until(ray_server, lambda seen: seen[-1].version == newest_at(log, time.time()))
 
 
+def test_a_canary_has_the_same_callers_at_all_replicas(
+    ray_server: RunningServer, versions: tuple[int, int]
+) -> None:
+    canary, seen = versions[0], dict[tuple[str, str], int]()
+    callers = [f"caller {number}" for number in range(7)]  # odd: the proxy alternates
+
+    def ask_as(caller: str, http: httpx.Client) -> None:
+        headers = {"X-Perennial-Caller": caller}
+        answer = http.post("/v1/classify", json={"inputs": ["Play some jazz"]}, headers=headers)
+        assert answer.status_code == 200, answer.text
+        seen[caller, answer.headers["X-Perennial-Replica"]] = answer.json()["version"]
+
+    def all_alike(expected: int) -> bool:
+        """Whether each caller had one version at all replicas, and together they had so many."""
+        of_callers = {(caller, version) for (caller, _), version in seen.items()}
+        heard = len(seen) == REPLICAS * len(callers) and len(of_callers) == len(callers)
+        return heard and len(set(seen.values())) == expected
+
+    with Client(ray_server.url) as client, httpx.Client(base_url=ray_server.url) as http:
+        client.start_canary(canary, 50)
+        for expected in (2, 1):
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while not all_alike(expected):
+                assert time.monotonic() < deadline, seen
+                for caller in callers:
+                    ask_as(caller, http)
+            assert (canary in seen.values()) == (expected == 2)
+            client.stop_canary()
+
+
 def test_a_killed_replica_comes_back_on_the_newest_version(
     ray_server: RunningServer, store: Store, versions: tuple[int, int]
 ) -> None:
