@@ -117,5 +117,7 @@ class History:
 
 def _refuse_mark(manifest: Manifest) -> None:
     if not manifest.kind.has_content:
-        mark = f"version {manifest.version} is a {manifest.kind}: a mark in the log, without content"
+        mark = (
+            f"version {manifest.version} is a {manifest.kind}: a mark in the log, without content"
+        )
         raise Problem("not-promotable", mark)

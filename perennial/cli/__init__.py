@@ -22,6 +22,10 @@ COMMANDS = {
         "List versions, and which one is live; pin one.",
     ),
     "promote": ("perennial.cli.promote:promote", "Make a kept version live again."),
+    "canary": (
+        "perennial.cli.canary:canary",
+        "Try a version on a share of the requests, watch it, end it.",
+    ),
     "watch": ("perennial.cli.watch:watch", "Follow what the server does, live."),
     "store": (
         "perennial.cli.store:store",

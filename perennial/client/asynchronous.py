@@ -17,6 +17,7 @@ from perennial.client.errors import problem_from
 from perennial.client.events import Event, EventParser
 from perennial.client.results import (
     Batch,
+    CanaryState,
     Classification,
     Erasure,
     Feedback,
@@ -57,9 +58,10 @@ class AsyncClient:
         top_k: int = 5,
         version: int | None = None,
         min_version: int | None = None,
+        caller: str | None = None,
     ) -> Classification:
         """See `Client.classify`."""
-        return await self._send(calls.classify(inputs, task, top_k, version, min_version))
+        return await self._send(calls.classify(inputs, task, top_k, version, min_version, caller))
 
     async def classify_stream(
         self,
@@ -68,9 +70,10 @@ class AsyncClient:
         top_k: int = 5,
         version: int | None = None,
         min_version: int | None = None,
+        caller: str | None = None,
     ) -> AsyncIterator[StreamResult]:
         """See `Client.classify_stream`."""
-        for part in calls.classify_stream(inputs, task, top_k, version, min_version):
+        for part in calls.classify_stream(inputs, task, top_k, version, min_version, caller):
             request = part.request(self._http)
             response: httpx.Response = await AsyncRetrying(**self._retries.policy())(
                 self._open, request
@@ -156,6 +159,18 @@ class AsyncClient:
     async def unpin(self, number: int) -> Version:
         """See `Client.unpin`."""
         return await self._send(calls.unpin(number))
+
+    async def canary(self) -> CanaryState:
+        """See `Client.canary`."""
+        return await self._send(calls.canary())
+
+    async def start_canary(self, version: int, percent: float, **rules: float) -> CanaryState:
+        """See `Client.start_canary`."""
+        return await self._send(calls.start_canary(version, percent, rules))
+
+    async def stop_canary(self) -> CanaryState:
+        """See `Client.stop_canary`."""
+        return await self._send(calls.stop_canary())
 
     async def info(self) -> Info:
         """See `Client.info`."""

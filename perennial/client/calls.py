@@ -21,6 +21,7 @@ from perennial.client.errors import UnexpectedAnswer, problem
 from perennial.client.parts import in_bounded_parts
 from perennial.client.results import (
     Batch,
+    CanaryState,
     Classification,
     Erasure,
     Feedback,
@@ -73,10 +74,11 @@ class Lines:
 
     content: bytes
     query: dict[str, Any]
+    headers: dict[str, str]
 
     def request(self, http: httpx.Client | httpx.AsyncClient) -> httpx.Request:
         """The same for a client to send."""
-        headers = {"Content-Type": "application/x-ndjson"}
+        headers = {"Content-Type": "application/x-ndjson", **self.headers}
         return http.build_request(
             "POST", "/v1/classify", params=self.query, content=self.content, headers=headers
         )
@@ -88,13 +90,15 @@ def classify(
     top_k: int,
     version: int | None,
     min_version: int | None,
+    caller: str | None,
 ) -> Call[Classification]:
     body = {
         "inputs": [_input(one) for one in _many(inputs)],
         "top_k": top_k,
         **_given(task=task, version=version, min_version=min_version),
     }
-    return Call("POST", "/v1/classify", _as(Classification), body, repeatable=True)
+    headers = _named(caller)
+    return Call("POST", "/v1/classify", _as(Classification), body, headers=headers, repeatable=True)
 
 
 def classify_stream(
@@ -103,12 +107,13 @@ def classify_stream(
     top_k: int,
     version: int | None,
     min_version: int | None,
+    caller: str | None,
 ) -> Iterator[Lines]:
     """Inputs are read when their part is due."""
     query = {"top_k": top_k, **_given(task=task, version=version, min_version=min_version)}
     lines = (json.dumps(_input(one)).encode() + b"\n" for one in inputs)
     for part in in_bounded_parts(lines, PART_LINES, PART_BYTES, len):
-        yield Lines(b"".join(part), query)
+        yield Lines(b"".join(part), query, _named(caller))
 
 
 def stream_result(line: str) -> StreamResult:
@@ -200,6 +205,20 @@ def unpin(number: int) -> Call[Version]:
     return Call("DELETE", f"/v1/versions/{number}/pin", _as(Version), repeatable=True)
 
 
+def canary() -> Call[CanaryState]:
+    return _get("/v1/canary", _as(CanaryState))
+
+
+def start_canary(version: int, percent: float, rules: dict[str, Any]) -> Call[CanaryState]:
+    """Repeatable: the same again changes nothing."""
+    body = {"version": version, "percent": percent, "rules": rules}
+    return Call("PUT", "/v1/canary", _as(CanaryState), body, repeatable=True)
+
+
+def stop_canary() -> Call[CanaryState]:
+    return Call("DELETE", "/v1/canary", _as(CanaryState), repeatable=True)
+
+
 def info() -> Call[Info]:
     return _get("/v1/info", _as(Info))
 
@@ -213,6 +232,10 @@ def _get(
 def _given(**asked: Any) -> dict[str, Any]:
     """Only what was asked for: the rest is the server's to decide."""
     return {name: value for name, value in asked.items() if value is not None}
+
+
+def _named(caller: str | None) -> dict[str, str]:
+    return {} if caller is None else {"X-Perennial-Caller": caller}
 
 
 def _segment(name: str) -> str:

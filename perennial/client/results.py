@@ -192,13 +192,23 @@ class Prequential(Answer):
     new: int = 0
 
 
+class Canary(Answer):
+    """A version that gets a share of the unpinned requests. entry: of the log, that says so."""
+
+    version: int
+    percent: float
+    rules: dict[str, float] = {}
+    entry: int | None = None
+    since: datetime | None = None
+
+
 class Version(Answer):
     """One immutable published state.
 
     live: whether unpinned requests get it; pinned: whether it is kept whatever its age; kind: why
     it was published; source: the version a rollback or promotion took its content from; batches:
     what it learnt first; decided: the batches whose prompts it decided; gate: the gate's report;
-    prequential: by task.
+    prequential: by task; canary: of that kind, the share a version gets from here on.
     """
 
     version: int
@@ -212,6 +222,7 @@ class Version(Answer):
     decided: tuple[str, ...] = ()
     gate: dict[str, Any] | None = None
     prequential: dict[str, Prequential] = {}
+    canary: Canary | None = None
 
 
 class Versions(Answer):
@@ -224,6 +235,40 @@ class Versions(Answer):
     live: int | None
     versions: tuple[Version, ...]
     before: int | None = None
+
+
+class Comparison(Answer):
+    """How a canary does beside live, as one replica sees it.
+
+    requests, median_seconds: by who answered, `canary` or `live`; compared: inputs that both
+    answered; agreement: share of them with the same class first; feedback: of those whose true
+    class was told, by who was right (`both`, `canary`, `live`, `neither`); errors: of the canary.
+    """
+
+    requests: dict[str, int] = {}
+    median_seconds: dict[str, float | None] = {}
+    compared: int = 0
+    agreement: float | None = None
+    feedback: dict[str, int] = {}
+    errors: int = 0
+
+
+class CanaryEnd(Answer):
+    """What ended a canary: an entry of the log, and why. version: the canary's, where known."""
+
+    entry: int
+    kind: str
+    at: datetime
+    version: int | None = None
+    reason: str
+
+
+class CanaryState(Answer):
+    """The canary under way, how it does, and how the last one ended; None where there is none."""
+
+    canary: Canary | None = None
+    comparison: Comparison | None = None
+    ended: CanaryEnd | None = None
 
 
 class Info(Answer):

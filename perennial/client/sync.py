@@ -16,6 +16,7 @@ from perennial.client.errors import problem_from
 from perennial.client.events import Event, parse
 from perennial.client.results import (
     Batch,
+    CanaryState,
     Classification,
     Erasure,
     Feedback,
@@ -60,12 +61,14 @@ class Client:
         top_k: int = 5,
         version: int | None = None,
         min_version: int | None = None,
+        caller: str | None = None,
     ) -> Classification:
         """Classes of one input or many, among all tasks or those of `task`.
 
-        version: answer from exactly this one; min_version: from this one or a newer.
+        version: answer from exactly this one; min_version: from this one or a newer; caller: a name
+        for whoever asks, who sees one version for as long as a canary lasts.
         """
-        return self._send(calls.classify(inputs, task, top_k, version, min_version))
+        return self._send(calls.classify(inputs, task, top_k, version, min_version, caller))
 
     def classify_stream(
         self,
@@ -74,13 +77,14 @@ class Client:
         top_k: int = 5,
         version: int | None = None,
         min_version: int | None = None,
+        caller: str | None = None,
     ) -> Iterator[StreamResult]:
         """Classes of any number of inputs, in their order, in bounded memory on both sides.
 
         Inputs are read, and results come, a part of about a thousand at a time. One that cannot be
         classified has an `error`. Without `version`, results follow the server's swaps.
         """
-        for part in calls.classify_stream(inputs, task, top_k, version, min_version):
+        for part in calls.classify_stream(inputs, task, top_k, version, min_version, caller):
             request = part.request(self._http)
             response: httpx.Response = Retrying(**self._retries.policy())(self._open, request)
             yield from map(calls.stream_result, self._lines(response))
@@ -175,6 +179,21 @@ class Client:
     def unpin(self, number: int) -> Version:
         """Let retention drop a version when its turn comes."""
         return self._send(calls.unpin(number))
+
+    def canary(self) -> CanaryState:
+        """The canary under way, how it does beside live, and how the last one ended."""
+        return self._send(calls.canary())
+
+    def start_canary(self, version: int, percent: float, **rules: float) -> CanaryState:
+        """Try a version on a share of the unpinned requests. Replicas end it where they see harm.
+
+        rules: `false_alarms`, `latency_ratio`, `errors`; those not named as the server has them.
+        """
+        return self._send(calls.start_canary(version, percent, rules))
+
+    def stop_canary(self) -> CanaryState:
+        """End the canary: live answers all requests again."""
+        return self._send(calls.stop_canary())
 
     def info(self) -> Info:
         """What the server is."""

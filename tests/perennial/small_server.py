@@ -57,6 +57,7 @@ class SmallServer:
     ends_streams: bool = False
     forgotten: dict[str, Any] = field(default_factory=lambda: dict(FORGOTTEN))
     forgets_after: int = 2  # looks at the report
+    canary: dict[str, Any] | None = None
 
     def refuse(self, status: int, *, retry_after: int | None = None, **members: Any) -> None:
         """Answer the next request, whatever it is, with this problem."""
@@ -97,6 +98,9 @@ class SmallServer:
             ("POST", "/v1/versions/{number}/promote", self._promote),
             ("PUT", "/v1/versions/{number}/pin", self._pin),
             ("DELETE", "/v1/versions/{number}/pin", self._unpin),
+            ("PUT", "/v1/canary", self._start_canary),
+            ("GET", "/v1/canary", self._canary),
+            ("DELETE", "/v1/canary", self._stop_canary),
             ("GET", "/v1/info", self._info),
             ("GET", "/v1/events", self._events),
         ):
@@ -237,6 +241,29 @@ class SmallServer:
 
     async def _unpin(self, number: int) -> dict[str, Any]:
         return {**_version(number, "train"), "pinned": False}
+
+    async def _start_canary(self, request: Request) -> dict[str, Any]:
+        body = await request.json()
+        self.canary = {**body, "entry": 9, "since": "2030-01-01T00:00:00Z"}
+        return await self._canary()
+
+    async def _stop_canary(self) -> dict[str, Any]:
+        self.canary = None
+        return await self._canary()
+
+    async def _canary(self) -> dict[str, Any]:
+        if self.canary is None:
+            ended = {"entry": 10, "kind": "canary", "at": "2030-01-01T00:00:00Z", "version": 7}
+            return {"canary": None, "ended": {**ended, "reason": "a caller ended it"}}
+        comparison = {
+            "requests": {"canary": 5, "live": 95},
+            "median_seconds": {"canary": 0.01, "live": 0.009},
+            "compared": 4,
+            "agreement": 0.75,
+            "feedback": {"both": 2, "canary": 0, "live": 1, "neither": 1},
+            "errors": 0,
+        }
+        return {"canary": self.canary, "comparison": comparison, "ended": None}
 
     async def _info(self) -> dict[str, Any]:
         return {"name": "perennial", "backbone": {"name": "minilm"}, "limits": self.limits}

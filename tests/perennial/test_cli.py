@@ -46,7 +46,7 @@ def test_help_lists_every_command_and_imports_none() -> None:
 def test_every_command_has_help_of_its_own(run: Run, name: str) -> None:
     said = run(name, "--help").stdout
     assert said.startswith(f"Usage: main {name} ")
-    assert ("--json" in said) == (name not in ("serve", "store", "versions"))
+    assert ("--json" in said) == (name not in ("serve", "store", "versions", "canary"))
 
 
 def test_version(run: Run) -> None:
@@ -300,6 +300,30 @@ def test_promote_says_what_is_no_longer_known(run: Run, server: SmallServer) -> 
         "no longer known: mail/billing, mail/card (promote 8 to have them back)",
     ]
     assert "no longer" not in run("promote", 9).stdout
+
+
+def test_canary(run: Run, server: SmallServer) -> None:
+    run("canary", "start", 7, code=2)  # how large a share?
+    run("canary", "start", 7, "--percent", 0, code=2)
+    started = run("canary", "start", 7, "--percent", 5, "--latency-ratio", 2).stdout
+    assert server.calls("/v1/canary")[0].body["rules"] == {"latency_ratio": 2.0}
+    assert started == run("canary", "status").stdout
+    assert [line.split() for line in started.splitlines()] == [
+        ["version", "7", "gets", "5", "%", "of", "unpinned", "requests"],
+        ["requests", "median", "s", "right", "of", "4", "told"],
+        ["canary", "5", "0.010", "0.500"],
+        ["live", "95", "0.009", "0.750"],
+        ["inputs", "that", "both", "answered:", "4,", "75.0", "%", "alike;", "errors:", "0"],
+    ]
+    assert "version 9 is live, with the content of version 7" in run("canary", "promote").stdout
+    assert server.calls("/v1/versions/7/promote")
+    assert run("canary", "stop").stdout.splitlines() == [
+        "no canary is under way",
+        "the last one (version 7) ended at 2030-01-01 00:00:00 UTC:",
+        "  a caller ended it",
+    ]
+    assert "no canary is under way" in run("canary", "promote", code=1).stderr
+    assert json.loads(run("canary", "status", "--json").stdout)["canary"] is None
 
 
 def test_a_version_shows_the_gate_report_in_lines(run: Run, server: SmallServer) -> None:

@@ -249,6 +249,21 @@ def test_forgetting_a_class_or_examples_and_its_report(do: Do, server: SmallServ
         do("forget", "mail", label="z", ids=["a"])
 
 
+def test_canaries(do: Do, server: SmallServer) -> None:
+    state = do("start_canary", 7, 5, errors=2)
+    assert server.seen[0].body == {"version": 7, "percent": 5, "rules": {"errors": 2}}
+    assert (state.canary.version, state.comparison.requests["live"]) == (7, 95)
+    assert do("canary") == state
+    stopped = do("stop_canary")
+    assert (stopped.canary, stopped.ended.reason) == (None, "a caller ended it")
+
+
+def test_the_caller_is_named_where_one_is_given(do: Do, server: SmallServer) -> None:
+    do("classify", "a", caller="anna")
+    do("classify", "a")
+    assert [one.headers.get("x-perennial-caller") for one in server.seen] == ["anna", None]
+
+
 def test_declare_says_which_labels_a_task_may_have(do: Do, server: SmallServer) -> None:
     server.refuse(503)
     assert do("declare", "mail", {"x"}).declared_labels == ("x",)
