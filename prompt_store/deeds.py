@@ -50,7 +50,7 @@ def deeds_of(store: Store) -> Iterator[Deed]:
     for key, data in contents(store.backend, ERASURES):
         yield _of_erasure(decode(Erasure, data, key))
     for manifest in store.log.kept(store.timeline().head):
-        if manifest.kind.goes_live or manifest.actor is not None:
+        if manifest.kind.goes_live or manifest.kind is Kind.CANARY or manifest.actor is not None:
             yield _of_manifest(store, manifest)
 
 

@@ -194,24 +194,26 @@ class Store:
 
         return self._append_until_it_fits(draft)
 
-    def start_canary(self, canary: Canary, writer: str) -> Manifest:
+    def start_canary(self, canary: Canary, writer: str, actor: Actor | None = None) -> Manifest:
         """Give a version its share of the unpinned requests; it takes the place of any before.
 
         Raises UnknownVersion, InvalidDraft: see `promote`.
         """
         self._with_content(canary.version)
         return self._append_until_it_fits(
-            lambda timeline: _canary_draft(canary, timeline, writer),
+            lambda timeline: _canary_draft(canary, timeline, writer, actor),
         )
 
-    def end_canary(self, began: int, reason: str, writer: str) -> Manifest | None:
+    def end_canary(
+        self, began: int, reason: str, writer: str, actor: Actor | None = None
+    ) -> Manifest | None:
         """End the canary that manifest `began` speaks of; None where it is over already."""
         canary = self.manifest(began).canary
         assert canary is not None, "only manifests of canaries begin one"
         end = canary.model_copy(update={"percent": 0.0, "reason": reason})
         while (timeline := self.timeline()).canary == began:
             with suppress(Conflict):
-                return self.append(_canary_draft(end, timeline, writer), after=timeline.head)
+                return self.append(_canary_draft(end, timeline, writer, actor), after=timeline.head)
         return None
 
     def _with_content(self, version: int) -> Manifest:
@@ -228,9 +230,15 @@ class Store:
                 return self.append(draft(timeline), after=timeline.head)
 
 
-def _canary_draft(canary: Canary, timeline: Timeline, writer: str) -> Draft:
-    epoch, live = timeline.epoch, timeline.live
-    return Draft(kind=Kind.CANARY, epoch=epoch, writer=writer, parent=live, canary=canary)
+def _canary_draft(canary: Canary, timeline: Timeline, writer: str, actor: Actor | None) -> Draft:
+    return Draft(
+        kind=Kind.CANARY,
+        epoch=timeline.epoch,
+        writer=writer,
+        parent=timeline.live,
+        canary=canary,
+        actor=actor,
+    )
 
 
 def probe_exclusive(backend: Backend) -> None:

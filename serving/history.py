@@ -101,7 +101,9 @@ class History:
         entry, _ = self.canary()
         if entry is not None and entry.canary == canary:
             return None
-        return self._store.start_canary(canary, WRITER)
+        started = self._store.start_canary(canary, WRITER, audit.acting.get())
+        audit.tell(started.kind, version=canary.version, percent=canary.percent)
+        return started
 
     def canary(self) -> tuple[Manifest | None, Manifest | None]:
         """What speaks of the canary under way, and what ended the last one; None for neither."""

@@ -13,7 +13,8 @@ from typing import ParamSpec, TypeVar
 from backbones import Input, Preprocessed
 from learner import spans
 from learner.events import Event
-from prompt_store import Canary, Manifest, Store
+from prompt_store import Actor, Canary, Manifest, Store
+from serving import audit
 from serving.auth import Access
 from serving.batcher import Answer, Batcher
 from serving.ending import Ending
@@ -325,11 +326,13 @@ class Service:
         """Live answers all requests again: here, before this returns. Without one: does nothing."""
         timeline = await self.off_loop(self.store.timeline)
         if timeline.canary is not None:
-            await self._end_canary(timeline.canary, reason, WRITER)
+            await self._end_canary(timeline.canary, reason, WRITER, audit.acting.get())
 
-    async def _end_canary(self, began: int, reason: str, writer: str = _ITSELF) -> None:
+    async def _end_canary(
+        self, began: int, reason: str, writer: str = _ITSELF, actor: Actor | None = None
+    ) -> None:
         """The one that manifest `began` speaks of; whoever was first has said why."""
-        manifest = await self.off_loop(self.store.end_canary, began, reason, writer)
+        manifest = await self.off_loop(self.store.end_canary, began, reason, writer, actor)
         if manifest is not None:
             await self._followed(manifest)
 
