@@ -12,6 +12,7 @@ from benchmarks.cold_start.cli import cold_start
 from benchmarks.compression_cli import consolidation, eviction
 from benchmarks.crash.cli import crash
 from benchmarks.demo.cli import demo
+from benchmarks.gate_cli import gate
 from benchmarks.gpu_cli import gpu
 from benchmarks.named_streams import NAMED
 from benchmarks.overrides import VARIANTS
@@ -289,5 +290,6 @@ for command in (
     gpu,
     crash,
     race,
+    gate,
 ):
     bench.add_command(command)
