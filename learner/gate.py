@@ -7,12 +7,12 @@ alone gives so high a mean: **a candidate that is no better is accepted with pro
 `alpha`**. Log-probabilities say more than right and wrong do: where few rows judge, a test that
 only counts right answers misses most prompts that are better.
 
-A candidate is accepted when it is better than live (p ≤ alpha), is also right more often (sign test
-at the looser level `screening`: with thousands of rows a gain may be certain and too small to
-matter), is right at least as often as the frozen backbone, and no single old task is worse at
-`alpha` (shared between the tasks, so that many of them do not refuse by chance). On a tie the
-simpler one, that is the one already serving, stays; and where the frozen backbone does as well as
-a live prompt, the prompt goes.
+A candidate is accepted when it is better than live (p ≤ alpha), is also right on more of the rows,
+`worth` of them at least (with thousands of rows a gain may be certain and too small to matter), is
+right at least as often as the frozen backbone, and no single old task is worse at `alpha` (shared
+between the tasks, so that many of them do not refuse by chance). On a tie the simpler one, that is
+the one already serving, stays; and where the frozen backbone does as well as a live prompt, the
+prompt goes.
 """
 
 from __future__ import annotations
@@ -51,11 +51,10 @@ class GateConfig(BaseModel):
         0.05, gt=0, lt=0.5, description="chance of accepting a candidate that is no better"
     )
     screening: float = Field(
-        0.2,
-        gt=0,
-        lt=1,
-        description="the same, for being looked at on all examples at all, and for being right "
-        "more often",
+        0.2, gt=0, lt=1, description="the same, for being looked at on all examples at all"
+    )
+    worth: float = Field(
+        0.005, ge=0, lt=1, description="share of the rows that it must be right on more than live"
     )
     rows: int = Field(192, ge=16, description="kept examples a screening looks at, at most")
 
@@ -216,9 +215,8 @@ def _decide(
         return False, "no held-out examples to judge with (a class needs four)"
     if p_value > config.alpha:
         return False, f"not better than live beyond chance (p {p_value:.3f} > {config.alpha})"
-    luck = sign_test(whole.wins, whole.losses)
-    if luck > max(config.alpha, config.screening):
-        return False, f"surer, but not right more often beyond luck (p {luck:.3f})"
+    if whole.wins - whole.losses < max(1, config.worth * len(whole)):
+        return False, f"surer, but not right more often ({whole.wins} won, {whole.losses} lost)"
     if whole.candidate.right.sum() < whole.frozen.right.sum():
         return False, "right less often than the frozen backbone"
     for name, of_task in tasks.items():

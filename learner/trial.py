@@ -191,19 +191,24 @@ def compare_across(
 def _answer_across(
     field: Field, seen: tuple[Seen, Seen], head: HeadConfig
 ) -> tuple[ViewedHead, Answered, float]:
-    """A head of each half's rows as its prompt sees them, asked about the other half's.
+    """The rows of each half as the other half's prompt sees them, and what its head makes of them.
 
-    All answers share one temperature, fitted on them, for every contender alike.
+    Heads are fitted on rows of both halves, as they will serve, but never on the row they answer.
+    All answers share one temperature, fitted on them, for every contender alike. The last of what
+    is returned says how much higher it is than that of rows a prompt was trained on.
     """
-    half = field.half
-    scores = np.empty((len(field.rows), len(field.classes)), np.float32)
-    heads: list[ViewedHead] = []
-    for number in (0, 1):
-        fit, asked = np.flatnonzero(half == number), np.flatnonzero(half != number)
-        under_half = seen[number]
-        heads.append(fit_viewed(under_half.take(fit), field.targets[fit], field.classes, head).head)
-        scores[asked] = heads[-1].log_posteriors(under_half.take(asked))
-    return heads[0], *_cooled(scores, field.targets)
+    everything = replace(head, judged_rows=max(head.judged_rows, len(field.rows)))
+    fits = [
+        fit_viewed(one, field.targets, field.classes, everything)
+        for one in (seen[:1] if seen[0] is seen[1] else seen)
+    ]
+    first, second = fits[0].held_out, fits[-1].held_out
+    assert first is not None, "every class has two rows at least"
+    assert second is not None, "every class has two rows at least"
+    other = (field.half == 1)[:, None]
+    answered, temperature = _cooled(np.where(other, first, second), field.targets)
+    taught = fit_temperature(np.where(other, second, first), field.targets)
+    return fits[0].head, answered, temperature / taught
 
 
 def _answer(field: Field, seen: Seen, head: HeadConfig) -> tuple[ViewedHead, Answered]:

@@ -186,6 +186,15 @@ class FittedViewed:
         """For people."""
         return " | ".join(str(view) for view in self.head.views)
 
+    @property
+    def held_out(self) -> FloatArray | None:
+        """(J, C) calibrated log-posteriors of the rows that judged, each left out of the fit that
+        answers it; None where none could."""
+        members = [fit.held_out for fit in self.fits if fit.held_out is not None]
+        if len(members) < len(self.fits) or self.quality is None:
+            return None
+        return members[0] if len(members) == 1 else pooled(members, self.head.weights)
+
 
 def fit_viewed(
     seen: Seen,

@@ -57,6 +57,13 @@ def test_surer_but_not_right_more_often_is_refused() -> None:
         assert "not right more often" in verdict.reason
 
 
+def test_a_certain_gain_must_also_be_worth_it() -> None:
+    """One row more of a hundred is enough, one of a thousand is not."""
+    for rows, accepted in ((100, True), (1000, False)):
+        live = [UNSURE] * (rows - 1) + [WRONG]
+        assert verdict_on([SURE] * rows, live).accepted is accepted
+
+
 def test_what_is_right_on_few_more_rows_is_accepted_by_how_sure_it_is() -> None:
     live = [UNSURE] * 27 + [WRONG] * 3
     assert verdict_on([SURE] * 30, live).accepted

@@ -113,6 +113,35 @@ def test_a_candidate_that_separates_better_is_accepted_and_noise_is_refused() ->
     assert not same.verdict.accepted
 
 
+def test_no_head_answers_a_row_that_it_was_fitted_on() -> None:
+    """In so many dimensions a head knows every row it was fitted on, and nothing of others."""
+    targets = np.arange(64) % 4
+    draw = np.random.default_rng(0)
+    noise = Seen(draw.normal(size=(64, 2, 96)).astype(np.float32))
+    trial = compare_across(field(noise, targets), (noise, noise), SIMPLE, GateConfig())
+    assert trial.verdict.accuracy["live"] < 0.5
+    assert np.mean(trial.head.log_posteriors(noise).argmax(axis=1) == targets) > 0.9
+
+
+def test_helpful_candidates_pass_and_harmful_ones_do_not() -> None:
+    """Of 20 each, with a hundred rows and few dimensions: about what `bench gate` asks of texts."""
+    targets = np.arange(96) % 4
+
+    def accepted(spread: float) -> int:
+        return sum(
+            compare_across(
+                field(states_of(targets, 0.6, seed), targets),
+                (states_of(targets, spread, seed), states_of(targets, spread, seed + 100)),
+                HeadConfig(kind="lda", views="last"),
+                GateConfig(),
+            ).verdict.accepted
+            for seed in range(20)
+        )
+
+    assert accepted(0.4) >= 18
+    assert accepted(0.8) == 0
+
+
 def test_rows_are_answered_by_the_other_half_s_prompt() -> None:
     """Prompts that know only the rows they were trained on gain nothing."""
     targets = np.arange(64) % 4

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from learner.heads import FittedViewed, HeadConfig, ProjectedHead, ViewedHead, fit_viewed
+from learner.heads.calibration import Quality
 from learner.heads.passed import Passed
 from learner.sight import Seen
 from learner.view import View
@@ -60,6 +61,14 @@ def test_a_mixture_pools_spread_layers_and_the_last() -> None:
     raw = head.weights[0] * wide + head.weights[1] * near
     expected = raw - np.log(np.exp(raw).sum(axis=1, keepdims=True))
     np.testing.assert_allclose(head.log_posteriors(seen), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["ridge", "mixture"])
+def test_what_was_held_out_is_what_a_head_was_judged_by(kind: Any) -> None:
+    seen, labels = told_by((6,), 240, 0)
+    fitted = fit_viewed(seen, labels, CLASSES, config(kind=kind))
+    assert fitted.held_out is not None
+    assert Quality.of(fitted.held_out, labels) == fitted.quality
 
 
 def test_a_cooled_head_is_less_sure_and_answers_the_same() -> None:
