@@ -20,7 +20,8 @@ from benchmarks.passes_cli import passes
 from benchmarks.peers.cli import peers
 from benchmarks.race.cli import race
 from benchmarks.scale.cli import scale
-from benchmarks.throughput.cli import load
+from benchmarks.soak.cli import soak
+from benchmarks.throughput.cli import load, overload
 
 if TYPE_CHECKING:
     from benchmarks.stream import Row
@@ -278,18 +279,7 @@ def _draw(rows: Sequence[Row], folder: Path) -> None:
         click.echo(f"drew {path}", err=True)
 
 
-for command in (
-    eviction,
-    consolidation,
-    load,
-    scale,
-    cold_start,
-    passes,
-    peers,
-    demo,
-    gpu,
-    crash,
-    race,
-    gate,
-):
+for command in (eviction, consolidation, load, overload, scale, soak, cold_start):
+    bench.add_command(command)
+for command in (passes, peers, demo, gpu, crash, race, gate):
     bench.add_command(command)

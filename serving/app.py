@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 
 from learner import spans
 from serving import problems
+from serving.admission import Admission
 from serving.middleware import BodyLimit, Deadline, RequestRecord
 from serving.problems import documented
 from serving.request_span import RequestSpan
@@ -80,7 +81,7 @@ def create_app(service: Service | Callable[[], Service], *, manage: bool = True)
         lifespan=lifespan,
         middleware=[
             *([Middleware(RequestSpan)] if spans.are_on() else []),
-            *(Middleware(one) for one in (RequestRecord, BodyLimit, Deadline)),
+            *map(Middleware, (RequestRecord, Admission, BodyLimit, Deadline)),
         ],
         responses=documented("unauthenticated", "forbidden", "rate-limited", "internal-error"),
         redirect_slashes=False,
@@ -88,12 +89,15 @@ def create_app(service: Service | Callable[[], Service], *, manage: bool = True)
     problems.install(app)
     for module in _ROUTES:
         app.include_router(module.router)
-    _describe_shapes(app)
+    _describe(app)
     return app
 
 
-def _describe_shapes(app: FastAPI) -> None:
-    """Puts into the OpenAPI document what FastAPI does not see: problems, and hand-read bodies."""
+def _describe(app: FastAPI) -> None:
+    """Puts into the OpenAPI document what FastAPI does not see: problems, and hand-read bodies.
+
+    A server without keys asks for none.
+    """
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -104,6 +108,11 @@ def _describe_shapes(app: FastAPI) -> None:
                 shape = model.model_json_schema(ref_template="#/components/schemas/{model}")
                 schemas.update(shape.pop("$defs", {}))
                 schemas[model.__name__] = shape
+        known = getattr(app.state, "service", None)
+        if known is not None and not known.settings.keys:
+            for path in document["paths"].values():
+                for operation in path.values():
+                    operation.pop("security", None)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way

@@ -6,6 +6,10 @@ waits, so that inputs of like length share it whoever asked: the one that holds 
 queue. Work that got a share goes to the back, so that a request of one input never waits behind
 all of a request of hundreds; and patient work, the lines of streams, stands behind all other.
 
+A request may join while its wait is short: the works before it, in the pass or in front, each by as
+many inputs as it has itself, times the pace of the last passes. So many requests keep another out,
+and a large one never does. Patient work is bounded by its number alone, and keeps nobody out.
+
 The encoder's thread takes its next pass itself and hands results to the event loop: it never
 waits for answers to be written.
 """
@@ -27,9 +31,10 @@ from backbones import IntArray
 from learner import spans
 from serving.forward import Result, Slice, Work
 from serving.metrics import Metrics
+from serving.pace import Pace
 from serving.problems import Problem
-from serving.room import check_room
-from serving.settings import Batching
+from serving.room import check_room, check_wait
+from serving.settings import Batching, Limits
 from serving.snapshot import Snapshot
 
 Forward = Callable[[Sequence[Slice]], Sequence[Sequence[Result] | Exception]]
@@ -40,6 +45,8 @@ Passes = Callable[[IntArray], Sequence[IntArray]]
 
 PLANNED: Final = 256
 """Waiting inputs of which the next pass is chosen, from the front."""
+PATIENCE: Final = 8
+"""A work may wait for so many times what it takes itself: at 80 % load, one in a hundred would."""
 
 
 @dataclass(frozen=True)
@@ -74,19 +81,21 @@ class Batcher:
         passes: Passes,
         current: Callable[[], Snapshot | None],
         batching: Batching,
-        queue_depth: int,
+        limits: Limits,
         metrics: Metrics,
     ) -> None:
         self._forward = forward
         self._passes = passes
         self._current = current
         self._batching = batching
-        self._queue_depth = queue_depth
+        self._limits = limits
         self._metrics = metrics
-        self._pace = 0.0  # seconds an input takes, as last seen; 0 while unknown
+        self._pace = Pace()
         self._changed = threading.Condition()  # guards all below
         self._jobs: deque[_Job] = deque()
         self._waiting = 0
+        self._works = 0  # that are in `_jobs` and not patient
+        self._running: list[int] = []  # inputs in the pass under way, of each that is not patient
         self._stopping = False
         self._thread: threading.Thread | None = None
 
@@ -123,12 +132,13 @@ class Batcher:
         """
         if self._stopping:
             raise _shutting_down()
-        self.check_room(len(work.inputs))
+        self.check_room(len(work.inputs), patient=work.patient)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         job = _Job(work, future, np.arange(len(work.inputs)))
         with self._changed:
             self._jobs.append(job)
             self._waiting += len(job.waiting)
+            self._works += not work.patient
             self._changed.notify()
         self._metrics.set("perennial_queue_depth", self._waiting)
         try:
@@ -136,35 +146,54 @@ class Batcher:
         finally:
             self._drop(job)
 
-    def check_room(self, more: int) -> None:
+    def check_room(self, more: int, *, patient: bool) -> None:
         """Whether so many inputs more may wait. Raises Problem overloaded."""
-        waiting = self._waiting
+        waiting, pace = self._waiting, self._pace.seconds
+        retry_after = max(1, math.ceil(waiting * pace))
         check_room(
             waiting,
             more,
-            self._queue_depth,
+            self._limits.queue_depth,
             metrics=self._metrics,
             what="inputs are waiting",
-            retry_after=max(1, math.ceil(waiting * self._pace)),
+            retry_after=retry_after,
         )
+        if not patient:
+            wait = self._in_front(more) * pace
+            most = max(self._limits.queue_seconds, PATIENCE * more * pace)
+            check_wait(wait, most, metrics=self._metrics, retry_after=retry_after)
+
+    def _in_front(self, more: int) -> int:
+        """Inputs that work of `more` inputs would wait for."""
+        if more == 1:
+            return self._works + len(self._running)
+        with self._changed:
+            waiting = [len(job.waiting) for job in self._jobs if not job.work.patient]
+            return sum(min(more, size) for size in self._running + waiting)
 
     def _drop(self, job: _Job) -> None:
         """Whatever of it still waits is for nobody: it failed, or its client is gone."""
         with self._changed:
             if len(job.waiting):
-                self._jobs.remove(job)
+                self._leave(job)
                 self._waiting -= len(job.waiting)
                 job.waiting = job.waiting[:0]
+
+    def _leave(self, job: _Job) -> None:
+        self._jobs.remove(job)
+        self._works -= not job.work.patient
 
     # In the encoder's thread
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         while (taken := self._take(loop)) is not None:
-            jobs, slices = taken
+            jobs, slices, more = taken
             started = time.perf_counter()
             with spans.passing([job.mark for job in jobs]):
                 outcomes = self._outcomes(slices)
             seconds = time.perf_counter() - started
+            self._running = []
+            self._pace.record(sum(map(len, slices)), seconds, more=more)
             loop.call_soon_threadsafe(self._settle, jobs, slices, outcomes, seconds)
 
     def _outcomes(self, slices: Sequence[Slice]) -> Sequence[Sequence[Result] | Exception]:
@@ -184,8 +213,8 @@ class Batcher:
                 failed[place] = outcome
         return failed
 
-    def _take(self, loop: asyncio.AbstractEventLoop) -> tuple[list[_Job], list[Slice]] | None:
-        """The next pass, as soon as something waits; None where no more is to come."""
+    def _take(self, loop: asyncio.AbstractEventLoop) -> tuple[list[_Job], list[Slice], bool] | None:
+        """The next pass, as soon as something waits, and whether more does; None at the end."""
         taken: list[tuple[_Job, IntArray]] = []
         while not taken:
             with self._changed:
@@ -203,13 +232,15 @@ class Batcher:
                 continue
             with self._changed:
                 taken = self._taken(shares)
+                self._running = [len(index) for job, index in taken if not job.work.patient]
+                more = self._waiting > 0
         current = self._current()
         slices = []
         for job, index in taken:
             job.snapshot = job.snapshot or job.work.pinned or current
             assert job.snapshot is not None, "nothing is asked before a version is there"
             slices.append(Slice(job.work, job.snapshot, index))
-        return [job for job, _ in taken], slices
+        return [job for job, _ in taken], slices, more
 
     def _next_pass(self, waiting: Sequence[tuple[_Job, IntArray]]) -> list[tuple[_Job, IntArray]]:
         """Which places among what waits of each job go into the pass that holds the front."""
@@ -237,9 +268,11 @@ class Batcher:
                 continue  # its client has gone
             taken.append((job, job.waiting[places]))
             job.waiting = np.delete(job.waiting, places)
-            self._jobs.remove(job)
             if len(job.waiting):
+                self._jobs.remove(job)
                 self._jobs.append(job)
+            else:
+                self._leave(job)
         self._waiting -= sum(len(index) for _, index in taken)
         return taken
 
@@ -271,7 +304,6 @@ class Batcher:
                 _answer(job)
 
     def _record(self, inputs: int, seconds: float) -> None:
-        self._pace = seconds / inputs
         self._metrics.set("perennial_queue_depth", self._waiting)
         self._metrics.observe("perennial_batch_size", inputs)
         self._metrics.observe("perennial_encode_seconds", seconds)

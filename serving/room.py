@@ -21,3 +21,15 @@ def check_room(
         f"{waiting} {what} and at most {most} may; try again later",
         retry_after=retry_after,
     )
+
+
+def check_wait(expected: float, most: float, *, metrics: Metrics, retry_after: int) -> None:
+    """Whether a wait of `expected` seconds is short enough. Raises Problem overloaded."""
+    if expected <= most:
+        return
+    metrics.add("perennial_refusals")
+    raise Problem(
+        "overloaded",
+        f"the wait would be {expected:.2f} s and at most {most:.2f} s may be; try again later",
+        retry_after=retry_after,
+    )

@@ -106,7 +106,7 @@ class Service:
             backbone.passes,
             lambda: self.watcher.snapshot,
             settings.batching,
-            settings.limits.queue_depth,
+            settings.limits,
             metrics,
         )
         self.split = Split(
@@ -194,7 +194,7 @@ class Service:
         check_count(inputs, self.settings.limits.inputs, "inputs")
         check_inputs(inputs, self.settings.limits, self.backbone.description)
         pinned = await self.answering(task, version, min_version)
-        self.batcher.check_room(len(inputs))
+        self.batcher.check_room(len(inputs), patient=patient)
         async with self.preprocessor.turn(patient=patient):
             with spans.span("preprocess"):
                 read = await self._read(inputs)

@@ -136,6 +136,12 @@ class Limits(BaseModel):
         description="inputs that one key may send at once after a quiet time; none: those of ten "
         "seconds",
     )
+    queue_seconds: float = Field(
+        0.3,
+        gt=0,
+        description="longest time a request may be expected to wait for the forward passes before "
+        "its own, or 8 times what it takes itself; beyond it, 429",
+    )
     deadline_seconds: float = Field(
         30.0, gt=0, description="longest time from a request's start to the start of its answer"
     )

@@ -1,4 +1,4 @@
-"""`perennial bench load`: its options."""
+"""`perennial bench load` and `perennial bench overload`: their options."""
 
 from __future__ import annotations
 
@@ -126,3 +126,47 @@ def _while_learning(plan: Plan) -> Report:
 
 def _say(text: str) -> None:
     click.echo(text, err=True)
+
+
+@click.command("overload")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of a data set of texts, learnt in ten tasks. Default: the README's three tasks.",
+)
+@click.option("--backbone", default="minilm", show_default=True)
+@runtime_option
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--clients",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    help="That measure the capacity, each asking again as soon as it is answered.",
+)
+@click.option(
+    "--factor",
+    type=click.FloatRange(min=1, min_open=True),
+    default=5.0,
+    show_default=True,
+    help="Of the capacity, at which requests arrive.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0.1),
+    default=10.0,
+    show_default=True,
+    help="Of each phase.",
+)
+@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path))
+def overload(factor: float, json_path: Path | None, **asked: Any) -> None:
+    """Send several times what a server can do: who is answered, how soon, and who is refused."""
+    from benchmarks.json_file import write_json
+    from benchmarks.throughput.overload import run_overload
+    from benchmarks.throughput.overload_table import markdown
+    from benchmarks.throughput.plan import Plan
+
+    result = run_overload(Plan(engine="local", replicas=1, **asked), factor, _say)
+    click.echo(markdown(result))
+    write_json(json_path, result.as_json())

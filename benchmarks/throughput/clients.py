@@ -29,8 +29,8 @@ _TIMEOUT: Final = aiohttp.ClientTimeout(total=_LONGEST_MICROSECONDS / 1e6)
 class Outcome:
     """What became of the requests of one phase.
 
-    inputs: that were answered;  seconds: the phase took;  refused: requests answered 429
-    failed: by what they failed with
+    inputs: that were answered;  seconds: the phase took
+    refused: requests answered 429 with Retry-After;  failed: by what they failed with
     """
 
     inputs: int = 0
@@ -156,13 +156,13 @@ async def _ask(
     try:
         async with http.post(address, data=body) as response:
             await response.read()
-            status = response.status
+            status, told = response.status, "Retry-After" in response.headers
     except (aiohttp.ClientError, TimeoutError) as error:
         outcome.lost(type(error).__name__)
         return
     if status == 200:
         outcome.answered(inputs, time.perf_counter() - due)
-    elif status == OVERLOADED:
+    elif status == OVERLOADED and told:
         outcome.refused += 1
     else:
         outcome.lost(str(status))

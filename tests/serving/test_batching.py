@@ -77,6 +77,58 @@ def test_a_full_queue_refuses_and_says_when_to_come_back(
     assert "perennial_refusals_total 1.0" in measured
 
 
+def test_requests_in_front_keep_another_out_when_the_wait_gets_long(
+    store: Store, held: HeldBagOfWords, serve: Serve
+) -> None:
+    publish(store, held, MAIL)
+    # With no time to wait at all, 8 like it may still be before a request.
+    running = serve(store, held, limits={"queue_seconds": 1e-9}, batching={"inputs": 8})
+    batcher = running.service.batcher
+    _learn_the_pace(running, held)
+    held.hold()
+    with ThreadPoolExecutor(12) as threads:
+        answers = [threads.submit(_ask, running)]
+        held.wait_for_pass()
+        for waiting in range(1, 9):
+            answers.append(threads.submit(_ask, running))
+            _until(running, lambda waiting=waiting: batcher.waiting == waiting)  # type: ignore[misc]
+        refused = _ask(running)
+        check(refused, "overloaded")
+        assert int(refused.headers["Retry-After"]) >= 1
+        long = ["a b c" + " d" * 1000] * 8  # of several times what it takes itself
+        with httpx.Client(base_url=running.url, timeout=30) as client:
+            answers.append(threads.submit(client.post, CLASSIFY, json={"inputs": long}))
+            _until(running, lambda: batcher.waiting == 16)
+            held.release()
+            assert {one.result().status_code for one in answers} == {200}
+    assert _ask(running).status_code == 200
+
+
+def _learn_the_pace(running: Running, held: HeldBagOfWords) -> None:
+    """By a pass of 8 inputs with 4 left waiting."""
+    assert _ask(running, 12).status_code == 200
+    for _ in range(2):
+        held.wait_for_pass()
+
+
+def test_patient_inputs_keep_nobody_out(store: Store, held: HeldBagOfWords, serve: Serve) -> None:
+    publish(store, held, MAIL)
+    running = serve(store, held, limits={"queue_seconds": 1e-9}, batching={"inputs": 8})
+    _learn_the_pace(running, held)
+    held.hold()
+    with ThreadPoolExecutor(3) as threads:
+        answers = [threads.submit(_ask, running)]
+        held.wait_for_pass()
+        many = [Input(text="a b c")] * 20
+        stream = threads.submit(running.wait, running.service.classify(many, patient=True))
+        _until(running, lambda: running.service.batcher.waiting == 20)
+        answers.append(threads.submit(_ask, running))
+        _until(running, lambda: running.service.batcher.waiting == 21)
+        held.release()
+        assert {one.result().status_code for one in answers} == {200}
+        stream.result()
+
+
 def test_one_request_larger_than_the_queue_is_taken_when_nothing_waits(
     busy: Running, held: HeldBagOfWords
 ) -> None:
