@@ -17,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from prompt_store import StoreError
 from serving.trace import trace
@@ -26,6 +27,7 @@ MEDIA_TYPE = "application/problem+json"
 
 logger = logging.getLogger(__name__)
 
+_METHODS = ("DELETE", "GET", "HEAD", "POST", "PUT")
 _ERRORS_NAMED = 20  # of what is wrong with one request
 
 
@@ -180,7 +182,19 @@ async def _answer_http_exception(request: Request, error: Exception) -> Response
     assert isinstance(error, HTTPException)
     slug = _SLUG_OF_STATUS.get(error.status_code, "internal-error")
     detail = f"{request.method} {request.url.path}: {error.detail}"
-    return Problem(slug, detail, headers=error.headers).response()
+    headers = _allowed(request) if slug == "method-not-allowed" else error.headers
+    return Problem(slug, detail, headers=headers).response()
+
+
+def _allowed(request: Request) -> dict[str, str]:
+    """`Allow` for all routes at the address; the framework's names the methods of one of them."""
+    routes = request.app.routes
+    methods = [
+        method
+        for method in _METHODS
+        if any(one.matches({**request.scope, "method": method})[0] is Match.FULL for one in routes)
+    ]
+    return {"Allow": ", ".join(methods)}
 
 
 async def _answer_store_error(request: Request, error: Exception) -> Response:
