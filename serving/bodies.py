@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 
 from backbones import Input
 from serving.images import check_declared
-from serving.limits import check_image_bytes
+from serving.limits import check_count, check_image_bytes
 from serving.media_types import ACCEPTED, LINES, known_media_type, media_type_sent
 from serving.multipart import FilePart, Form, FormLimits, read_form
 from serving.problems import Problem, invalid, problem_with
@@ -51,7 +51,7 @@ async def read_question(request: Request, limits: Limits) -> Question:
     media_type = media_type_sent(request.headers)
     if _is_json(media_type):
         _no_options_beside_json(request)
-        body = await _json(request, ClassifyRequest)
+        body = await _json(request, ClassifyRequest, "inputs", limits.inputs)
         return Question(tuple(one.to_input() for one in body.inputs), body)
     if media_type == FORM:
         form = await _form(request, limits, limits.inputs, len(_OPTIONS), "inputs")
@@ -88,7 +88,7 @@ async def read_examples(request: Request, limits: Limits) -> tuple[Labelled, ...
     """The body of a batch of examples. Raises Problem, RequestValidationError."""
     media_type = media_type_sent(request.headers)
     if _is_json(media_type):
-        body = await _json(request, ExamplesRequest)
+        body = await _json(request, ExamplesRequest, "examples", limits.examples)
         return tuple(one.to_labelled() for one in body.examples)
     if media_type == FORM:
         most = limits.examples
@@ -116,12 +116,17 @@ def _unsupported(media_type: str, accepted: str) -> Problem:
 # JSON
 
 
-async def _json(request: Request, shape: type[S]) -> S:
+async def _json(request: Request, shape: type[S], member: str, most: int) -> S:
+    """most: entries of the body's `member`, counted before each is looked at: millions fit in."""
     raw = b"".join([chunk async for chunk in _stream(request)])
     if not raw:
         missing = {"type": "missing", "loc": ("body",), "msg": "Field required"}
         raise RequestValidationError([missing])
-    return _validated(shape, _parsed(raw))
+    value = _parsed(raw)
+    given = value.get(member) if isinstance(value, dict) else None
+    if isinstance(given, list):
+        check_count(given, most, member)
+    return _validated(shape, value)
 
 
 def _parsed(raw: bytes) -> Any:

@@ -17,6 +17,7 @@ from serving.declarations import Declaration, Declarations
 from serving.limits import (
     check_count,
     check_declaration,
+    check_ids,
     check_inputs,
     check_labels,
     check_name_length,
@@ -75,6 +76,7 @@ class Learning:
         check_name_length(submission.task, limits, "#")
         for index, one in enumerate(submission.examples):
             check_name_length(one.label, limits, f"#/{member}/{index}/label")
+        check_ids([one.id for one in submission.examples], member)
         inputs = [one.input for one in submission.examples]
         check_inputs(inputs, limits, self._description, f"{member}/{{}}/input")
         declaration = self._declarations.all().get(submission.task)

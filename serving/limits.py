@@ -75,6 +75,21 @@ def check_name_length(name: str, limits: Limits, pointer: str) -> None:
         )
 
 
+def check_ids(ids: Sequence[str | None], member: str) -> None:
+    """Whether no two examples of a batch have one name: what is known of each goes by it.
+
+    Raises Problem invalid-content.
+    """
+    first: dict[str, int] = {}
+    for index, name in enumerate(ids):
+        if name is not None and first.setdefault(name, index) != index:
+            raise invalid(
+                f"#/{member}/{index}/id",
+                f"the id {name!r} is that of example {first[name]} already; give each its own, or "
+                "leave it out",
+            )
+
+
 def check_labels(
     labels: Iterable[str],
     known: Collection[str],

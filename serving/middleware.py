@@ -176,6 +176,11 @@ class BodyLimit:
         except Problem as problem:
             await problem.response()(scope, receive, send)
             return
+        coding = headers.get("content-encoding", "identity")
+        if coding != "identity":
+            await _drain(receive)
+            await _encoded(coding).response()(scope, receive, send)
+            return
         most = limits.stream_bytes if _is_stream(scope, headers) else limits.body_bytes
         announced = headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > most:
@@ -224,6 +229,14 @@ def _too_large(most: int) -> Problem:
         f"the body is larger than {most} bytes; send fewer inputs at once",
         headers={"Connection": "close"},
         limit=most,
+    )
+
+
+def _encoded(coding: str) -> Problem:
+    return Problem(
+        "unsupported-media-type",
+        f"the body is in Content-Encoding {coding!r}, and nothing is unpacked here: send it plain",
+        headers={"Accept-Encoding": "identity"},
     )
 
 

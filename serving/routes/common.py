@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Path, Request, Security
 from fastapi.security import HTTPBearer
+from pydantic import AfterValidator
 
 from prompt_store import Actor
 from serving.allowance import Allowance
@@ -94,7 +95,16 @@ def pay(request: Request, inputs: int) -> None:
 ServiceDependency = Annotated[Service, Depends(_service)]
 """The service behind the application."""
 
-TaskName = Annotated[Name, Path(description="name of a task", examples=["mail"])]
+
+def _in_an_address(name: str) -> str:
+    if name in (".", ".."):
+        raise ValueError(f"a task is not named {name!r}: in an address that is a folder")
+    return name
+
+
+TaskName = Annotated[
+    Name, AfterValidator(_in_an_address), Path(description="name of a task", examples=["mail"])
+]
 
 JSON_ONLY = Depends(_json_only)
 PREDICT: list[Any] = [Security(_BEARER), Depends(_caller("predict"))]

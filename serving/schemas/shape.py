@@ -10,6 +10,8 @@ LARGEST_INTEGER = 2**53 - 1
 """The largest that every JSON reader keeps exact."""
 MOST_MEMBERS = 32
 """Of an object in a request: more than any shape has."""
+MOST_ENTRIES = 100_000
+"""Of a list in a request, whatever the limits: what is more is not looked at."""
 MESSAGE = "My parcel never arrived, can I get my money back?"
 """The text of the examples in the documentation."""
 
@@ -22,9 +24,14 @@ class RequestShape(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _has_few_members(cls, value: Any) -> Any:
-        """Else naming each that is unknown takes seconds and a gigabyte."""
+        """Else naming each that is unknown takes seconds and a gigabyte, and so do long lists."""
         if isinstance(value, dict) and len(value) > MOST_MEMBERS:
             raise ValueError(f"an object of {len(value)} members; at most {MOST_MEMBERS} are read")
+        for name, member in value.items() if isinstance(value, dict) else ():
+            if isinstance(member, list) and len(member) > MOST_ENTRIES:
+                raise ValueError(
+                    f"{name} holds {len(member)} entries; at most {MOST_ENTRIES} are read"
+                )
         return value
 
 
