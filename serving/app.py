@@ -109,10 +109,18 @@ def _describe(app: FastAPI) -> None:
                 schemas.update(shape.pop("$defs", {}))
                 schemas[model.__name__] = shape
         known = getattr(app.state, "service", None)
-        if known is not None and not known.settings.keys:
-            for path in document["paths"].values():
-                for operation in path.values():
-                    operation.pop("security", None)
-        return document
+        keyless = known is not None and not known.settings.keys
+        return {**document, "paths": _open(document["paths"])} if keyless else document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def _open(paths: dict[str, dict[str, dict[str, Any]]]) -> dict[str, Any]:
+    """Without what callers have to show."""
+    return {
+        path: {
+            method: {name: value for name, value in operation.items() if name != "security"}
+            for method, operation in operations.items()
+        }
+        for path, operations in paths.items()
+    }
