@@ -26,5 +26,5 @@ def trend(points: Sequence[tuple[float, float]]) -> Trend:
         return Trend(nan, nan, nan, nan)
     hours, values = zip(*points, strict=True)
     line = linregress(hours, values)
-    ends = (float(line.intercept + line.slope * hour) for hour in (hours[0], hours[-1]))
-    return Trend(*ends, slope=float(line.slope), error=float(line.stderr))
+    first, last = (float(line.intercept + line.slope * hour) for hour in (hours[0], hours[-1]))
+    return Trend(first, last, slope=float(line.slope), error=float(line.stderr))

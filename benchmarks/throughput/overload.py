@@ -36,7 +36,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Turn:
-    """capacity: single texts a second;  recovery: seconds from the last request of the overload
+    """capacity: single texts a second;  recovery: seconds from the last answer of the overload
     until one is answered as quickly as 99 % are under the usual load"""
 
     capacity: float

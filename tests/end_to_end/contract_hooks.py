@@ -6,7 +6,14 @@ import json
 from typing import Any
 
 import schemathesis
-from schemathesis import Case, CheckContext, DeserializationContext, HookContext, Response
+from schemathesis import (
+    Case,
+    CheckContext,
+    DeserializationContext,
+    HookContext,
+    Response,
+    SerializationContext,
+)
 from schemathesis.generation import GenerationMode
 
 from learner.events import Event
@@ -17,12 +24,12 @@ from serving.schemas.shape import ProblemDetails
 
 
 @schemathesis.serializer(*LINES)
-def as_lines(_: Any, value: Any) -> dict[str, Any]:
+def as_lines(_: SerializationContext, value: Any) -> bytes:
     """What was generated, as it is, as a text, and as an input: most often one wrong, two right."""
     if isinstance(value, bytes):
-        return {"data": value}
+        return value
     lines = [value if isinstance(value, str) else json.dumps(value), json.dumps(value)]
-    return {"data": "\n".join([*lines, json.dumps({"text": value})]).encode(errors="surrogatepass")}
+    return "\n".join([*lines, json.dumps({"text": value})]).encode(errors="surrogatepass")
 
 
 @schemathesis.deserializer(*LINES, MEDIA_TYPE)
@@ -32,7 +39,7 @@ def as_text(_: DeserializationContext, response: Response) -> str:
 
 
 @schemathesis.hook
-def before_call(_: HookContext, case: Case, __: dict[str, Any]) -> None:
+def before_call(_: HookContext, case: Case[Any], __: dict[str, Any]) -> None:
     """With a JSON body options go into it: in the query they would only ever be refused."""
     valid = case.meta is not None and case.meta.generation.mode is GenerationMode.POSITIVE
     if valid and case.path == "/v1/classify" and case.media_type == "application/json":
@@ -40,13 +47,13 @@ def before_call(_: HookContext, case: Case, __: dict[str, Any]) -> None:
 
 
 @schemathesis.hook
-def filter_case(_: HookContext, case: Case) -> bool:
+def filter_case(_: HookContext, case: Case[Any]) -> bool:
     """A body of lines is a text: what is none cannot be sent as one, and a bad line is answered."""
     return case.media_type not in LINES or isinstance(case.body, (str, bytes))
 
 
 @schemathesis.check
-def lines_have_their_shape(_: CheckContext, response: Response, __: Case) -> None:
+def lines_have_their_shape(_: CheckContext, response: Response, __: Case[Any]) -> None:
     """Each line of an answer is one, and a refusal inside it is a problem."""
     if response.status_code == 200 and _media_type(response) in LINES:
         for line in response.content.splitlines():
@@ -56,7 +63,7 @@ def lines_have_their_shape(_: CheckContext, response: Response, __: Case) -> Non
 
 
 @schemathesis.check
-def events_have_their_shape(_: CheckContext, response: Response, __: Case) -> None:
+def events_have_their_shape(_: CheckContext, response: Response, __: Case[Any]) -> None:
     """An event stream is made of comments, the time to wait, and events."""
     if response.status_code == 200 and _media_type(response) == MEDIA_TYPE:
         for block in filter(None, response.content.decode().split("\n\n")):
@@ -68,7 +75,7 @@ def events_have_their_shape(_: CheckContext, response: Response, __: Case) -> No
 
 
 @schemathesis.check
-def refusals_are_problems(_: CheckContext, response: Response, __: Case) -> None:
+def refusals_are_problems(_: CheckContext, response: Response, __: Case[Any]) -> None:
     """Whatever is refused is a problem of its own status, and every answer names its request."""
     assert response.headers.get("x-request-id")
     if response.status_code >= 400:
