@@ -81,7 +81,7 @@ def create_app(service: Service | Callable[[], Service], *, manage: bool = True)
         lifespan=lifespan,
         middleware=[
             *([Middleware(RequestSpan)] if spans.are_on() else []),
-            *map(Middleware, (RequestRecord, Admission, BodyLimit, Deadline)),
+            *(Middleware(one) for one in (RequestRecord, Admission, BodyLimit, Deadline)),
         ],
         responses=documented("unauthenticated", "forbidden", "rate-limited", "internal-error"),
         redirect_slashes=False,
