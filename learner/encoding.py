@@ -20,6 +20,8 @@ from learner.sight import Seen
 from prompt_store import Corrupt, NotFound
 
 CACHE_BYTES: Final = 256 * 2**20
+ROUGH_ROWS: Final = 4096
+"""Rows whose pooled states in worse quality are kept: of a ViT-B, 150 MB."""
 
 _Key = tuple[str, str]
 
@@ -91,7 +93,10 @@ class ExampleEncoder:
             assert pooled is not None, "a backbone pools the states it computes"
             for row, states in zip(missing, pooled, strict=True):
                 self._rough[row.batch, row.id] = states
-        return np.stack([self._rough[row.batch, row.id] for row in rows]) if rows else None
+        found = [self._rough[row.batch, row.id] for row in rows]
+        for key in list(self._rough)[: max(0, len(self._rough) - ROUGH_ROWS)]:
+            del self._rough[key]  # the oldest
+        return np.stack(found) if rows else None
 
     def _worse(self, rows: Sequence[KeptExample]) -> Preprocessed | None:
         """Each row in a quality that its rank decides; none but the first is read for a None."""

@@ -169,10 +169,15 @@ class Store:
 
         return self._append_until_it_fits(draft).epoch
 
-    def promote(self, version: int, writer: str, actor: Actor | None = None) -> Manifest:
+    def promote(
+        self, version: int, writer: str, actor: Actor | None = None, *, after: int | None = None
+    ) -> Manifest:
         """Make the content of `version` live again under a new number.
 
+        after: the end of the log for which that was decided; None: whatever has come since
+
         Raises:
+            Conflict: the log goes on behind `after`.
             UnknownVersion: no such version is kept.
             InvalidDraft: the version is a fence or a canary's mark, which has no content.
             NotFound: a blob of it is gone.
@@ -192,6 +197,8 @@ class Store:
                 **content,
             )
 
+        if after is not None:
+            return self.append(draft(self.timeline()), after=after)
         return self._append_until_it_fits(draft)
 
     def start_canary(self, canary: Canary, writer: str, actor: Actor | None = None) -> Manifest:

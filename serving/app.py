@@ -109,7 +109,7 @@ def _describe(app: FastAPI) -> None:
                 schemas.update(shape.pop("$defs", {}))
                 schemas[model.__name__] = shape
         known = getattr(app.state, "service", None)
-        keyless = known is not None and not known.settings.keys
+        keyless = known is not None and not known.keyring.access.demands_keys
         return {**document, "paths": _open(document["paths"])} if keyless else document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way

@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from multiprocessing import resource_tracker
@@ -118,7 +119,10 @@ class LearnerProcess:
     def _supervise(self) -> None:
         pause = FIRST_PAUSE_SECONDS
         while not self._stopping.is_set():
+            began = time.monotonic()
             code = self._run_once()
+            if time.monotonic() - began > LONGEST_PAUSE_SECONDS:
+                pause = FIRST_PAUSE_SECONDS  # it had been well
             if not self._stopping.wait(pause):  # a signal for both may end the child first
                 log.error("the learner ended with %s; restarting it", code)
                 self._observe(Event(kind="failed", message=f"its process ended with {code}"))

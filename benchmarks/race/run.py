@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
@@ -22,7 +22,7 @@ from benchmarks.random_models import save_bert
 from benchmarks.stream import as_batch
 from benchmarks.streams import Example, StreamTask
 from benchmarks.verdict import Sent, Verdict, judge
-from prompt_store import Batch, Kind, Store, local_folder
+from prompt_store import Batch, Conflict, Kind, Store, local_folder
 
 ROWS = 4
 BATCH_SECONDS = 0.2
@@ -125,9 +125,10 @@ def _teach(store: Store, until: float, say: Say) -> dict[str, Sent]:
         batch = _batch(random, len(sent))
         assert store.intake.accept(batch)
         sent[batch.id] = Sent(batch.task, ROWS)
-        live = store.timeline().live
-        if live is not None and random.random() < PROMOTED_SHARE:
-            store.promote(live, "operator")
+        timeline = store.timeline()
+        if timeline.live is not None and random.random() < PROMOTED_SHARE:
+            with suppress(Conflict):  # promoting what is live no longer would be a rollback
+                store.promote(timeline.live, "operator", after=timeline.head)
         if len(sent) % 100 == 0:
             say(f"{len(sent)} batches, version {store.timeline().head}")
         time.sleep(BATCH_SECONDS)

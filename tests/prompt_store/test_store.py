@@ -141,6 +141,15 @@ def test_fence_and_promote_try_again_after_a_conflict() -> None:
     assert_sound(inner)
 
 
+def test_promote_after_what_was_seen_conflicts_with_whatever_came_since(store: Store) -> None:
+    seen = append(store)
+    assert store.promote(seen, "operator", after=seen).kind is Kind.PROMOTE
+    newer = append(store)
+    with pytest.raises(Conflict):
+        store.promote(seen, "operator", after=seen)
+    assert store.timeline().live == newer
+
+
 def test_promote_copies_the_content_under_a_new_number(store: Store) -> None:
     one, two = batch_id("one"), batch_id("two")
     head = store.blobs.put(b"old head")
