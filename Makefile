@@ -14,6 +14,8 @@ STORE ?= perennial-data
 # On Linux without a GPU: TORCH_INDEX=https://download.pytorch.org/whl/cpu saves several GB.
 TORCH_INDEX ?=
 MINIMUM_COVERAGE := 90
+# Processes that share the tests; Ray, servers and compilers each take a core or two at times.
+WORKERS ?= 2
 
 BIN := .venv/bin
 STAMPS := .venv/stamps
@@ -46,7 +48,7 @@ demo: $(STAMPS)/demo ## Teach a server handwritten digits, offline, and draw wha
 install: $(STAMPS)/development ## Install everything the tests need, without running them
 
 test: $(STAMPS)/development lint ## What CI checks: style, types, rooms, all tests, coverage
-	@$(BIN)/python -m pytest --quiet --durations=25 -m "not long" --cov --cov-report=term --cov-fail-under=$(MINIMUM_COVERAGE)
+	@$(BIN)/python -m pytest --quiet --durations=25 -n $(WORKERS) -m "not long" --cov --cov-report=term --cov-fail-under=$(MINIMUM_COVERAGE)
 
 fast: $(STAMPS)/development ## The tests that take seconds
 	@$(BIN)/python -m pytest --quiet -m "not slow and not long and not ray and not gpu"
