@@ -75,7 +75,7 @@ async def test_every_answer_is_counted_as_what_it_was() -> None:
     statuses = iter([200, 429, 500] * 4)
 
     async def handler(request: web.Request) -> web.Response:
-        return web.Response(status=next(statuses))
+        return web.Response(status=next(statuses), headers={"Retry-After": "1"})
 
     async with serving(handler) as url:
         outcome = await open_loop(url, ["a"], rate=200, seconds=12 / 200, seed=0)

@@ -32,7 +32,7 @@ BATCHES = [batch_id(f"batch {number}") for number in range(8)]
 LEARNER_KINDS = [Kind.REFRESH, Kind.TRAIN, Kind.CANDIDATE, Kind.FORGET]
 
 FEW = 4  # manifests from checkpoint to checkpoint, here
-EXAMPLES, STEPS = 400, 40
+STEPS = 40
 
 some_batch = st.sampled_from(BATCHES)
 who = st.integers(0, 1)
@@ -270,15 +270,28 @@ def _some(values: list[str]) -> st.SearchStrategy[list[str]]:
     return st.lists(st.sampled_from(values), unique=True, max_size=3) if values else st.just([])
 
 
-StoreMachine.TestCase.settings = settings(
-    max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None
-)
+class ManySteps(StoreMachine):
+    """The same, for the ten thousand calls."""
+
+
+StoreMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=STEPS, deadline=None)
+ManySteps.TestCase.settings = settings(max_examples=400, stateful_step_count=STEPS, deadline=None)
 
 
 @pytest.mark.slow
 class TestStoreMachine(StoreMachine.TestCase):  # type: ignore[misc, valid-type]
+    """A thousand calls."""
+
+    def runTest(self) -> None:
+        super().runTest()
+        assert StoreMachine.steps >= 1_000
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+class TestManySteps(ManySteps.TestCase):  # type: ignore[misc, valid-type]
     """Ten thousand calls."""
 
     def runTest(self) -> None:
         super().runTest()
-        assert StoreMachine.steps >= 10_000
+        assert ManySteps.steps >= 10_000
