@@ -9,7 +9,6 @@ from itertools import takewhile
 from typing import Literal
 
 from prompt_store import Kind, Manifest, Store, made_at
-from prompt_store.log import GRACE
 from serving.problems import Problem
 
 CLOCKS_DIFFER = timedelta(hours=1)
@@ -21,7 +20,7 @@ class Report:
     """One request and what it came to; without numbers until it is carried out.
 
     older_versions: ranges of kept numbers below `version`, which hold what they held;
-    deletable_from: when the store may begin to delete them.
+    deletable_from: when retention may begin to drop them.
     """
 
     erasure: str
@@ -36,8 +35,11 @@ class Report:
     deletable_from: datetime | None = None
 
 
-def report_on(store: Store, erasure: str) -> Report:
-    """Read the report. Raises Problem unknown-erasure."""
+def report_on(store: Store, erasure: str, grace_seconds: float) -> Report:
+    """Read the report. Raises Problem unknown-erasure.
+
+    grace_seconds: of the retention that this server's learner does.
+    """
     try:
         asked_at = made_at(erasure)
     except ValueError as error:
@@ -49,14 +51,14 @@ def report_on(store: Store, erasure: str) -> Report:
     manifest = next((one for one in since if _carries_out(one, erasure)), None)
     if manifest is None:
         raise _unknown(erasure)
-    return _report(store, erasure, manifest)
+    return _report(store, erasure, manifest, timedelta(seconds=grace_seconds))
 
 
 def _carries_out(manifest: Manifest, erasure: str) -> bool:
     return manifest.kind is Kind.FORGET and manifest.metrics.get("erasure") == erasure
 
 
-def _report(store: Store, erasure: str, manifest: Manifest) -> Report:
+def _report(store: Store, erasure: str, manifest: Manifest, grace: timedelta) -> Report:
     def count(name: str) -> int | None:
         value = manifest.metrics.get(name)
         return None if value is None else int(value)
@@ -72,7 +74,7 @@ def _report(store: Store, erasure: str, manifest: Manifest) -> Report:
         count("not_found"),
         None if exact is None else bool(exact),
         _ranges(store.log.numbers_from(manifest.version - 1)),
-        manifest.created_at + timedelta(seconds=GRACE),
+        manifest.created_at + grace,
     )
 
 

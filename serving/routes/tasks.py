@@ -140,7 +140,8 @@ async def forget_examples(
 )
 async def get_erasure(erasure: ErasureId, service: ServiceDependency) -> ErasureBody:
     """What a request to forget came to, in numbers: nothing names what was forgotten any more."""
-    return ErasureBody.of(await service.off_loop(report_on, service.store, erasure))
+    grace = service.settings.retention.grace_seconds
+    return ErasureBody.of(await service.off_loop(report_on, service.store, erasure, grace))
 
 
 def _forgetting(task: str, erasure: str, response: Response) -> ForgetBody:

@@ -9,8 +9,7 @@ import httpx
 
 from learner.archive import EXAMPLES
 from learner.examples import TaskExamples
-from prompt_store import Example, Kind, Manifest, Store, batch_id
-from prompt_store.log import GRACE
+from prompt_store import Example, Kind, Manifest, RetentionConfig, Store, batch_id
 from tests.serving.bag_of_words import BagOfWords
 from tests.serving.conftest import Serve
 from tests.serving.publishing import MAIL, commit, publish
@@ -115,6 +114,6 @@ def test_the_report_says_what_went_in_numbers_and_what_still_holds_it(
     assert (report["status"], report["version"]) == ("forgotten", forgotten.version)
     assert report["older_versions"] == [{"first": 1, "last": before.version}]
     deletable = datetime.fromisoformat(report["deletable_from"])
-    assert deletable == forgotten.created_at + timedelta(seconds=GRACE)
+    assert deletable == forgotten.created_at + timedelta(seconds=RetentionConfig().grace_seconds)
     for other in (batch_id(), batch_id("a key"), "..%5Cformat"):
         assert slug(client.get(f"/v1/erasures/{other}")) == (404, "unknown-erasure")
