@@ -102,8 +102,13 @@ class LineStream(Response):
         await coming.put(None)
 
     async def _until_allowed(self) -> None:
-        """A key that is too fast waits. Raises Problem where it was revoked, or has ended."""
+        """A key that is too fast waits.
+
+        Raises Problem where it was revoked or has ended, and where the server's time is almost up.
+        """
         while (allowance := self._admit()) is not None and allowance.enter():
+            if self._service.ending.hurried:
+                raise _stopping()
             await asyncio.sleep(min(_PAUSE, allowance.wait()))
 
     async def _until_room(self) -> None:

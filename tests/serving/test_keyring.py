@@ -211,6 +211,20 @@ def test_a_stream_waits_where_its_key_is_too_fast(store: Store, running: Running
     assert last["error"]["status"] == 401
 
 
+def test_a_stream_that_waits_for_its_key_is_told_when_time_is_up(
+    store: Store, running: Running
+) -> None:
+    _make(store, "slow", inputs_per_second=HARDLY, burst=2)
+    _until(lambda: _ask(running, None).status_code == 401)
+    with talking(running.url, headers=_as("slow")) as talk:
+        talk.say("a", "b")
+        assert "predictions" in (talk.hear() or {})
+        running.on_loop(running.service.leave)
+        running.on_loop(running.service.hurry)
+        (told,) = talk.rest()
+    assert told["error"]["type"].endswith("/not-ready")
+
+
 def test_the_default_is_for_keys_without_a_rate(
     store: Store, backbone: BagOfWords, serve: Serve
 ) -> None:
