@@ -167,5 +167,7 @@ def descends(store: Store, live: Manifest | None, version: int) -> bool:
     """Whether live's content grew out of a version's (not so once a rollback went behind it)."""
     while live is not None and live.version > version:
         before = live.source if live.source is not None else live.parent
-        live = None if before is None else store.manifest(before)
+        if before is None or before < version:
+            return False  # retention may have dropped what it grew out of
+        live = store.manifest(before)
     return live is not None and live.version == version
