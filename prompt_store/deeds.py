@@ -17,6 +17,7 @@ from prompt_store.errors import UnknownVersion
 from prompt_store.intake import PENDING, SETTLED
 from prompt_store.keys import KeyEntry
 from prompt_store.manifest import Kind, Manifest
+from prompt_store.pins import PINS, Pin
 from prompt_store.records import decode
 from prompt_store.store import Store
 
@@ -26,8 +27,8 @@ class Deed:
     """One of them. No labels and no inputs.
 
     at, who, request: None where nobody noted it; what: `examples`, `feedback`, `forget`, `key
-    create`, `key revoke`, a manifest's kind, or what other rooms add; version: that it made, or
-    that decided the batch; source: the version that was promoted
+    create`, `key revoke`, `pin`, `canary end`, a manifest's kind, or what other rooms add; version:
+    that it made, or that decided the batch; source: the version that was promoted, pinned or tried
     """
 
     at: datetime | None
@@ -49,6 +50,8 @@ def deeds_of(store: Store) -> Iterator[Deed]:
     yield from _of_batches(store)
     for key, data in contents(store.backend, ERASURES):
         yield _of_erasure(decode(Erasure, data, key))
+    for key, data in contents(store.backend, PINS):
+        yield _of_pin(decode(Pin, data, key))
     for manifest in store.log.kept(store.timeline().head):
         if manifest.kind.goes_live or manifest.kind is Kind.CANARY or manifest.actor is not None:
             yield _of_manifest(store, manifest)
@@ -110,15 +113,22 @@ def _of_erasure(erasure: Erasure) -> Deed:
     )
 
 
+def _of_pin(pin: Pin) -> Deed:
+    who, request = _name(pin.actor), _request(pin.actor)
+    return Deed(pin.pinned_at, who, "pin", source=pin.version, request=request)
+
+
 def _of_manifest(store: Store, manifest: Manifest) -> Deed:
+    canary = manifest.canary
+    ended = canary is not None and not canary.percent
     own = f"learner:{manifest.writer}" if manifest.kind.needs_the_epoch else manifest.writer
     return Deed(
         manifest.created_at,
         _name(manifest.actor) or own,
-        manifest.kind.value,
+        "canary end" if ended else manifest.kind.value,
         task=_forgotten(store, manifest) if manifest.kind is Kind.FORGET else None,
         version=manifest.version,
-        source=manifest.source,
+        source=manifest.source if canary is None else canary.version,
         request=_request(manifest.actor),
     )
 

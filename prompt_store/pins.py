@@ -6,6 +6,7 @@ pins/<version>.json    from `pin` until `unpin`
 from contextlib import suppress
 from datetime import UTC, datetime
 
+from prompt_store.actor import Actor
 from prompt_store.backends.base import Backend
 from prompt_store.errors import AlreadyExists
 from prompt_store.fields import Moment, Number
@@ -20,6 +21,7 @@ class Pin(Record):
 
     version: Number
     pinned_at: Moment
+    actor: Actor | None = None
 
 
 class Pins:
@@ -28,10 +30,10 @@ class Pins:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    def pin(self, version: int) -> None:
+    def pin(self, version: int, actor: Actor | None = None) -> None:
         """Durable when it returns. Pinning again changes nothing."""
         with suppress(AlreadyExists):
-            record = Pin(version=version, pinned_at=datetime.now(UTC))
+            record = Pin(version=version, pinned_at=datetime.now(UTC), actor=actor)
             self._backend.create(pin_key(version), encode(record))
 
     def unpin(self, version: int) -> None:

@@ -113,14 +113,14 @@ class Store:
             raise UnknownVersion(f"There is no version {version} (any more)")
         return manifest
 
-    def pin(self, version: int) -> Manifest:
+    def pin(self, version: int, actor: Actor | None = None) -> Manifest:
         """Keep a version however many newer ones there are; a `forget` ends that, see retention.
 
         Raises:
             UnknownVersion: no such version is kept.
         """
         self.kept(version)
-        self.pins.pin(version)
+        self.pins.pin(version, actor)
         try:
             return self.kept(version)
         except UnknownVersion:

@@ -56,15 +56,20 @@ class History:
         Raises Problem: unknown-version, not-promotable (a fence).
         """
         _refuse_mark(self.get(version)[0])
+        known = version in self.pinned()
         try:
-            manifest = self._store.pin(version)
+            manifest = self._store.pin(version, audit.acting.get())
         except UnknownVersion as error:
             raise unknown_version(version) from error
+        if not known:
+            audit.tell("pin", version=version)
         return manifest, self._store.timeline().live == version
 
     def unpin(self, version: int) -> tuple[Manifest, bool]:
         """A version may go when its turn comes. Raises Problem unknown-version."""
-        self._store.pins.unpin(version)
+        if version in self.pinned():
+            self._store.pins.unpin(version)
+            audit.tell("unpin", version=version)
         return self.get(version)
 
     def check(self, version: int) -> None:

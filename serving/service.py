@@ -334,6 +334,9 @@ class Service:
         """The one that manifest `began` speaks of; whoever was first has said why."""
         manifest = await self.off_loop(self.store.end_canary, began, reason, writer, actor)
         if manifest is not None:
+            assert manifest.canary is not None, "it speaks of the canary that it ends"
+            who = writer if actor is None else actor.name  # a task has its maker's `acting`
+            audit.tell("canary end", who=who, version=manifest.canary.version)
             await self._followed(manifest)
 
     async def _followed(self, manifest: Manifest) -> None:

@@ -67,6 +67,14 @@ def _work(server: Running) -> None:
     _call(server, "chief", "r5", "DELETE", "/v1/tasks/mood")
 
 
+def _try(server: Running) -> None:
+    """A version that is not live is pinned, and a canary for a while."""
+    _call(server, "chief", "r6", "PUT", "/v1/versions/1/pin")
+    _call(server, "chief", "again", "PUT", "/v1/versions/1/pin")
+    _call(server, "chief", "r7", "PUT", "/v1/canary", {"version": 1, "percent": 5})
+    _call(server, "chief", "r8", "DELETE", "/v1/canary")
+
+
 def _audit(store: Path, *flags: str) -> str:
     result = CliRunner().invoke(
         main, ["audit", "--store", str(store), *flags], env={"COLUMNS": "250"}
@@ -85,6 +93,7 @@ def test_each_change_has_its_author_once(store: Store, tmp_path: Path) -> None:
     publish(store, BagOfWords(), MAIL)
     with _served(store) as server:
         _work(server)
+        _try(server)
     told = _told(tmp_path / "store")
     by_callers = [
         (one["who"], one["what"], one["task"], one["examples"], one["outcome"], one["request"])
@@ -98,8 +107,12 @@ def test_each_change_has_its_author_once(store: Store, tmp_path: Path) -> None:
         ("chief", "rollback", None, None, None, "r4"),
         ("chief", "forget", "mood", None, "queued", "r5"),
         ("chief", "withdraw", "mood", None, None, "r5"),
+        ("chief", "pin", None, None, None, "r6"),
+        ("chief", "canary", None, None, None, "r7"),
+        ("chief", "canary end", None, None, None, "r8"),
     ]
-    assert [one["source"] for one in told if one["what"] == "rollback"] == [1]
+    about = ("rollback", "pin", "canary", "canary end")
+    assert [one["source"] for one in told if one["what"] in about] == [1] * 4
     keys = [(one["who"], one["what"], one["key"]) for one in told[:2]]
     assert keys == [("cli:root@here", "key create", name) for name in ("teacher", "chief")]
     said = _audit(tmp_path / "store")
@@ -128,6 +141,7 @@ def test_the_server_logs_the_same_and_nothing_that_was_sent(
     publish(store, BagOfWords(), MAIL)
     with caplog.at_level(logging.INFO, logger="perennial.audit"), _served(store) as server:
         _work(server)
+        _try(server)
     ours = [record for record in caplog.records if record.name == "perennial.audit"]
     lines = [orjson.loads(JsonFormatter().format(record)) for record in ours]
     assert [(line["who"], line["message"]) for line in lines] == [
@@ -136,6 +150,9 @@ def test_the_server_logs_the_same_and_nothing_that_was_sent(
         ("teacher", "declare"),
         ("chief", "rollback"),
         ("chief", "forget"),
+        ("chief", "pin"),
+        ("chief", "canary"),
+        ("chief", "canary end"),
     ]
     assert all(line["logger"] == "perennial.audit" for line in lines)
     for sent in (TEXT, LABEL, "mood", "mail"):
