@@ -39,13 +39,17 @@ class Cleaned:
 @click.option(
     "--keep",
     type=click.IntRange(min=1),
+    envvar="PERENNIAL_RETENTION__VERSIONS",
+    show_envvar=True,
     default=_DEFAULT.versions,
     show_default=True,
-    help="Newest versions to keep; pinned ones stay besides.",
+    help="Newest versions to keep, as its server is set to; pinned ones stay besides.",
 )
 @click.option(
     "--grace",
     type=click.FloatRange(min=GRACE),
+    envvar="PERENNIAL_RETENTION__GRACE_SECONDS",
+    show_envvar=True,
     default=_DEFAULT.grace_seconds,
     show_default=True,
     help="Seconds: nothing younger is deleted.",
