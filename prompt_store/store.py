@@ -215,10 +215,10 @@ class Store:
         self, began: int, reason: str, writer: str, actor: Actor | None = None
     ) -> Manifest | None:
         """End the canary that manifest `began` speaks of; None where it is over already."""
-        canary = self.manifest(began).canary
-        assert canary is not None, "only manifests of canaries begin one"
-        end = canary.model_copy(update={"percent": 0.0, "reason": reason})
         while (timeline := self.timeline()).canary == began:
+            canary = self.manifest(began).canary
+            assert canary is not None, "only manifests of canaries begin one"
+            end = canary.model_copy(update={"percent": 0.0, "reason": reason})
             with suppress(Conflict):
                 return self.append(_canary_draft(end, timeline, writer, actor), after=timeline.head)
         return None

@@ -143,7 +143,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(who=who, data=st.data())
     @precondition(lambda self: self.log)
     def start_canary(self, who: int, data: st.DataObject) -> None:
-        canary = Canary(version=data.draw(st.integers(1, len(self.log))), percent=5)
+        canary = Canary(version=data.draw(st.sampled_from(self._kept())), percent=5)
         if not self.log[canary.version - 1].kind.has_content:
             with pytest.raises(ValueError, match="nothing to serve"):
                 self.stores[who].start_canary(canary, "operator")
@@ -199,7 +199,7 @@ class StoreMachine(RuleBasedStateMachine):
                 self.stores[who].log.raise_floor(top, keep)
             return
         self.stores[who].log.raise_floor(top, keep)
-        needed = {self.live, self.lineage, *self.undecided.values(), *keep}
+        needed = {self.live, self.lineage, *self.undecided.values(), *keep, *self._tried()}
         self.floor = top
         self.gone |= set(range(1, top + 1)) - needed
 
@@ -261,6 +261,11 @@ class StoreMachine(RuleBasedStateMachine):
 
     def _kept(self) -> list[int]:
         return sorted(set(range(1, len(self.log) + 1)) - self.gone)
+
+    def _tried(self) -> set[int]:
+        """The manifest that speaks of the canary, and the version it serves."""
+        under_way = None if self.canary is None else self.log[self.canary - 1].canary
+        return set() if under_way is None else {self.canary or 0, under_way.version}
 
     def _learnt(self) -> set[str]:
         return {identifier for entry in self.log for identifier in entry.batches}
