@@ -137,7 +137,7 @@ class Limits(BaseModel):
         "seconds",
     )
     queue_seconds: float = Field(
-        0.3,
+        0.5,
         gt=0,
         description="longest time a request may be expected to wait for the forward passes before "
         "its own, or 8 times what it takes itself; beyond it, 429",
